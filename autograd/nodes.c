@@ -1,0 +1,72 @@
+/* Nodes: where they are kept, and how they are seen as arrays. */
+#include "autograd/tape.h"
+#include "core/shape.h"
+
+#include <string.h>
+
+static bool nodes_grow(reel_tape *tape)
+{
+    if (tape->chunks == tape->chunk_room) {
+        uint32_t room = tape->chunk_room ? 2 * tape->chunk_room : 16;
+        reel_node **chunk = reel_memory_resize(&tape->memory, tape->chunk, tape->chunk_room * sizeof *chunk,
+                                               room * sizeof *chunk);
+        if (!chunk)
+            return false;
+        tape->chunk = chunk;
+        tape->chunk_room = room;
+    }
+    reel_node *nodes = reel_memory_get(&tape->memory, REEL_CHUNK_NODES * sizeof *nodes);
+    if (!nodes)
+        return false;
+    tape->chunk[tape->chunks++] = nodes;
+    return true;
+}
+
+/* The node at the tape's end, cleared. It is on the tape once its maker counts it. Chunks never move. */
+reel_node *reel_node_new(reel_tape *tape)
+{
+    if (tape->nodes == UINT32_MAX)
+        return NULL;
+    if (tape->nodes / REEL_CHUNK_NODES >= tape->chunks && !nodes_grow(tape))
+        return NULL;
+    reel_node *node = reel_node_at(tape, tape->nodes);
+    memset(node, 0, sizeof *node);
+    node->generation = tape->generation;
+    node->executed = tape->clock;
+    node->base = tape->nodes;
+    return node;
+}
+
+/* Gives a node its shape and strides (NULL: contiguous). */
+bool reel_node_shape(reel_tape *tape, reel_node *node, const reel_shape *shape, const int64_t *strides)
+{
+    static const int64_t none[1] = {0};
+    node->rank = (uint8_t)shape->rank;
+    node->shape = node->strides = none;
+    if (shape->rank == 0)
+        return true;
+    size_t bytes = (size_t)shape->rank * sizeof(int64_t);
+    int64_t *sizes = reel_tape_get(tape, 2 * bytes);
+    if (!sizes)
+        return false;
+    memcpy(sizes, shape->size, bytes);
+    if (strides)
+        memcpy(sizes + shape->rank, strides, bytes);
+    else
+        reel_contiguous_strides(shape->rank, shape->size, sizes + shape->rank);
+    node->shape = sizes;
+    node->strides = sizes + shape->rank;
+    return true;
+}
+
+reel_array reel_node_array(const reel_tape *tape, const reel_node *node)
+{
+    return (reel_array){
+        .data = reel_node_data(tape, node),
+        .dtype = (reel_dtype)node->dtype,
+        .rank = node->rank,
+        .shape = node->shape,
+        .strides = node->strides,
+        .count = node->count,
+    };
+}

@@ -1,0 +1,183 @@
+/* Recording a section once more in f64. Every floating leaf that it reads is copied, promoted, as it is now;
+ * then the same ops are applied to the copies, in order. So rounding can be told from a wrong formula. */
+#include "autograd/section.h"
+#include "core/dtype.h"
+#include "core/shape.h"
+
+#include <string.h>
+
+/* While it runs, a node whose `sweep` is the number of this search has its twin in `gradient`. */
+struct rerecord {
+    reel_section   section;
+    const char    *file;
+    int            line;
+    uint32_t       outside_count;
+    struct outside {
+        struct outside *next;
+        uint32_t        node;
+    } *outside;
+};
+
+static bool has_twin(const struct rerecord *r, uint32_t id)
+{
+    return reel_node_at(r->section.tape, id)->sweep == r->section.tape->sweep;
+}
+
+static void set_twin(const struct rerecord *r, uint32_t id, uint32_t twin)
+{
+    reel_tape *tape = r->section.tape;
+    reel_node *node = reel_node_at(tape, id);
+    node->sweep = tape->sweep;
+    node->gradient = twin;
+    reel_node_at(tape, twin)->name = node->name;
+}
+
+/* A leaf with the node's value, in f64 where it is floating. */
+static bool copy_value(const struct rerecord *r, uint32_t id)
+{
+    reel_tape *tape = r->section.tape;
+    const reel_node *node = reel_node_at(tape, id);
+    reel_shape shape = reel_make_shape(node->rank, node->shape);
+    reel_dtype dtype = reel_dtype_is_float(node->dtype) ? REEL_F64 : (reel_dtype)node->dtype;
+    reel_tensor copy = reel_leaf_new(node->file, node->line, tape, dtype, &shape,
+                                     node->flags & REEL_NODE_VARIABLE, "section_in_f64");
+    if (!copy.node)
+        return false;
+    reel_array array = reel_node_array(tape, node);
+    reel_array_get(&array, dtype, reel_node_at(tape, copy.node)->data);
+    set_twin(r, id, copy.node);
+    return true;
+}
+
+/* A value from outside is needed: copied once. */
+static bool bring_in(struct rerecord *r, uint32_t id)
+{
+    reel_tape *tape = r->section.tape;
+    if (has_twin(r, id))
+        return true;
+    struct outside *entry = reel_tape_get(tape, sizeof *entry);
+    if (!entry)
+        return reel_tape_out_of_memory(tape, r->file, r->line, "section_in_f64", sizeof *entry);
+    *entry = (struct outside){r->outside, id};
+    r->outside = entry;
+    r->outside_count++;
+    return reel_usable(r->file, r->line, "section_in_f64", reel_handle(tape, id)) && copy_value(r, id);
+}
+
+static const void *promoted_attributes(const struct rerecord *r, const reel_node *node)
+{
+    if (!node->op->promote || !node->op->attributes)
+        return node->attributes;
+    void *copy = reel_tape_get(r->section.tape, node->op->attributes);
+    if (!copy) {
+        reel_tape_out_of_memory(r->section.tape, r->file, r->line, "section_in_f64", node->op->attributes);
+        return NULL;
+    }
+    memcpy(copy, node->attributes, node->op->attributes);
+    node->op->promote(copy);
+    return copy;
+}
+
+static bool apply_again(struct rerecord *r, uint32_t head)
+{
+    reel_tape *tape = r->section.tape;
+    const reel_node *node = reel_node_at(tape, head);
+    const uint32_t *input = reel_node_inputs(node);
+    reel_tensor outputs[8];
+    reel_tensor *inputs = reel_tape_get(tape, node->inputs * sizeof *inputs);
+    if (!inputs)
+        return reel_tape_out_of_memory(tape, r->file, r->line, "section_in_f64", node->inputs * sizeof *inputs);
+    for (uint32_t i = 0; i < node->inputs; i++) {
+        if (!bring_in(r, input[i]))
+            return false;
+        inputs[i] = reel_handle(tape, reel_node_at(tape, input[i])->gradient);
+    }
+    const void *attributes = promoted_attributes(r, node);
+    if (node->op->attributes && !attributes)
+        return false;
+    if (!reel_apply_at(node->file, node->line, node->op, reel_tensors_of(inputs, node->inputs), attributes,
+                       outputs, node->outputs))
+        return false;
+    for (int i = 0; i < node->outputs; i++)
+        set_twin(r, head + (uint32_t)i, outputs[i].node);
+    return true;
+}
+
+static bool record_again(struct rerecord *r)
+{
+    for (uint32_t id = r->section.from; id < r->section.to; id++) {
+        const reel_node *node = reel_node_at(r->section.tape, id);
+        if (node->flags & REEL_NODE_NOTE || node->output)
+            continue;
+        if (node->op ? !apply_again(r, id) : !copy_value(r, id))
+            return false;
+    }
+    return true;
+}
+
+static reel_twins *twins_of(const struct rerecord *r)
+{
+    reel_tape *tape = r->section.tape;
+    uint32_t inside = r->section.to - r->section.from;
+    reel_twins *twins = reel_tape_get(tape, sizeof *twins);
+    uint32_t *list = reel_tape_get(tape, (inside + 2 * r->outside_count + 1) * sizeof *list);
+    if (!twins || !list) {
+        reel_tape_out_of_memory(tape, r->file, r->line, "section_in_f64", sizeof *twins + inside * sizeof *list);
+        return NULL;
+    }
+    *twins = (reel_twins){r->section.from, r->section.to, list, r->outside_count, list + inside};
+    for (uint32_t i = 0; i < inside; i++)
+        list[i] = has_twin(r, r->section.from + i) ? reel_node_at(tape, r->section.from + i)->gradient : 0;
+    uint32_t *pair = list + inside;
+    for (const struct outside *entry = r->outside; entry; entry = entry->next, pair += 2) {
+        pair[0] = entry->node;
+        pair[1] = reel_node_at(tape, entry->node)->gradient;
+    }
+    return twins;
+}
+
+reel_section reel_section_in_f64_at(REEL_PLACE, reel_section section)
+{
+    reel_tape *tape = section.tape;
+    reel_section failed = {.tape = tape};
+    if (reel_failed(tape) || !reel_section_usable(file, line, section, "section_in_f64"))
+        return failed;
+    uint32_t nodes = tape->nodes;
+    reel_block *block = tape->arena.current;
+    size_t used = tape->arena.used;
+    struct rerecord r = {.section = section, .file = file, .line = line};
+    tape->sweep++;
+    reel_twins *twins = record_again(&r) ? twins_of(&r) : NULL;
+    if (twins) {
+        reel_section_note note = {.twins = twins};
+        reel_section copy = reel_section_with_note(file, line, tape, nodes, tape->nodes, &note, "section_in_f64");
+        if (copy.anchor)
+            return copy;
+    }
+    tape->nodes = nodes;
+    reel_arena_rewind(&tape->arena, block, used);
+    return failed;
+}
+
+reel_tensor reel_counterpart_at(REEL_PLACE, reel_section in_f64, reel_tensor original)
+{
+    reel_tape *tape = in_f64.tape;
+    reel_tensor failed = {tape, 0, 0};
+    if (reel_failed(tape) || !reel_section_usable(file, line, in_f64, "counterpart"))
+        return failed;
+    const reel_section_note *note = reel_section_details(in_f64);
+    const reel_twins *twins = note ? note->twins : NULL;
+    uint32_t twin = 0, id = original.node;
+    if (twins && reel_on_tape(tape, original)) {
+        if (id >= twins->from && id < twins->to)
+            twin = twins->inside[id - twins->from];
+        for (uint32_t i = 0; i < twins->outside_count && !twin; i++)
+            if (twins->outside[2 * i] == id)
+                twin = twins->outside[2 * i + 1];
+    }
+    if (!twin) {
+        reel_tape_fail(tape, file, line, "counterpart", "%s has no twin in this section", reel_describe(original).text);
+        return failed;
+    }
+    return reel_handle(tape, twin);
+}

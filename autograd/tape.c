@@ -1,0 +1,178 @@
+/* A tape's life: made, marked, rewound, freed; and the memory that its parts share. */
+#include "autograd/tape.h"
+#include "core/io.h"
+
+#include <string.h>
+
+enum { TAPE_MOST_THREADS = 256 };
+
+const char *reel_version(void)
+{
+    return "0.1.0";
+}
+
+static bool tape_options_make_sense(const reel_tape_options *options)
+{
+    return options && options->size >= sizeof *options && options->threads >= 0 &&
+           options->threads <= TAPE_MOST_THREADS && (!options->io || options->io->size >= sizeof(reel_io));
+}
+
+static bool tape_start_pool(reel_tape *tape)
+{
+    if (tape->threads <= 1)
+        return true;
+    size_t bytes = reel_pool_bytes(tape->threads);
+    reel_pool *pool = reel_memory_get(&tape->memory, bytes);
+    if (!pool)
+        return false;
+    if (!reel_pool_start(pool, tape->threads)) {
+        reel_memory_put(&tape->memory, pool, bytes);
+        return false;
+    }
+    tape->pool = pool;
+    return true;
+}
+
+reel_tape *reel_tape_new_options(const reel_tape_options *options)
+{
+    if (!tape_options_make_sense(options))
+        return NULL;
+    reel_memory memory = {
+        .call = options->allocator ? options->allocator : reel_standard_allocator,
+        .user = options->allocator_user,
+        .cap = options->memory_cap,
+    };
+    reel_tape *tape = reel_memory_get(&memory, sizeof *tape);
+    if (!tape)
+        return NULL;
+    memset(tape, 0, sizeof *tape);
+    tape->memory = memory;
+    tape->arena = (reel_arena){.memory = &tape->memory, .each_request = options->each_request};
+    tape->nodes = 1;
+    tape->generation = 1;
+    tape->threads = options->threads ? options->threads : 1;
+    tape->io = reel_io_complete(options->io);
+    tape->random = (reel_random){.seed = options->seed};
+    if (!tape_start_pool(tape)) {
+        reel_tape_free(tape);
+        return NULL;
+    }
+    return tape;
+}
+
+void reel_tape_free(reel_tape *tape)
+{
+    if (!tape)
+        return;
+    if (tape->pool) {
+        reel_pool_stop(tape->pool);
+        reel_memory_put(&tape->memory, tape->pool, reel_pool_bytes(tape->threads));
+    }
+    reel_names_free(tape);
+    reel_arena_free(&tape->arena);
+    for (uint32_t i = 0; i < tape->chunks; i++)
+        reel_memory_put(&tape->memory, tape->chunk[i], REEL_CHUNK_NODES * sizeof(reel_node));
+    reel_memory_put(&tape->memory, tape->chunk, tape->chunk_room * sizeof *tape->chunk);
+    reel_memory_put(&tape->memory, tape->scratch, tape->scratch_bytes);
+    reel_memory_put(&tape->memory, tape->operands, tape->operand_room * sizeof *tape->operands);
+    reel_memory memory = tape->memory;
+    reel_memory_put(&memory, tape, sizeof *tape);
+}
+
+/* ---- Marks ----------------------------------------------------------------------------------------- */
+
+reel_mark reel_tape_mark(reel_tape *tape)
+{
+    if (reel_failed(tape))
+        return (reel_mark){.tape = tape};
+    return (reel_mark){
+        .tape = tape,
+        .nodes = tape->nodes,
+        .generation = tape->nodes > 1 ? reel_node_at(tape, tape->nodes - 1)->generation : 0,
+        .block = tape->arena.current,
+        .used = tape->arena.used,
+    };
+}
+
+/* A mark lies on the tape as long as the node below it does. */
+bool reel_tape_holds_mark(const reel_tape *tape, reel_mark mark)
+{
+    return mark.tape == tape && mark.nodes > 0 && mark.nodes <= tape->nodes &&
+           (mark.nodes == 1 || reel_node_at(tape, mark.nodes - 1)->generation == mark.generation);
+}
+
+bool reel_tape_rewind_at(REEL_PLACE, reel_tape *tape, reel_mark mark)
+{
+    if (!tape)
+        return false;
+    if (!reel_tape_holds_mark(tape, mark))
+        return reel_tape_fail(tape, file, line, "rewind", "the mark is not on this tape%s",
+                              mark.tape == tape && !mark.nodes ? ": it was made after an error" : "");
+    tape->nodes = mark.nodes;
+    tape->generation++;
+    reel_arena_rewind(&tape->arena, mark.block, mark.used);
+    tape->rewound = true;
+    return true;
+}
+
+/* ---- Shared memory ----------------------------------------------------------------------------------- */
+
+void *reel_tape_get(reel_tape *tape, size_t bytes)
+{
+    return reel_arena_get(&tape->arena, bytes);
+}
+
+/* Scratch is 64-byte aligned by hand, and what was in it need not survive. */
+bool reel_tape_ensure_scratch(reel_tape *tape, size_t bytes)
+{
+    if (bytes > SIZE_MAX - 64)
+        return false;
+    size_t room = bytes ? bytes + 64 : 0;
+    if (room <= tape->scratch_bytes)
+        return true;
+    void *scratch = reel_memory_get(&tape->memory, room);
+    if (!scratch)
+        return false;
+    reel_memory_put(&tape->memory, tape->scratch, tape->scratch_bytes);
+    tape->scratch = scratch;
+    tape->scratch_bytes = room;
+    return true;
+}
+
+bool reel_tape_ensure_operands(reel_tape *tape, size_t count)
+{
+    if (count <= tape->operand_room)
+        return true;
+    reel_array *operands = reel_memory_resize(&tape->memory, tape->operands,
+                                              tape->operand_room * sizeof *operands, count * sizeof *operands);
+    if (!operands)
+        return false;
+    tape->operands = operands;
+    tape->operand_room = count;
+    return true;
+}
+
+reel_statistics reel_tape_statistics(const reel_tape *tape)
+{
+    if (!tape)
+        return (reel_statistics){0};
+    return (reel_statistics){
+        .bytes_held = tape->memory.held,
+        .bytes_peak = tape->memory.peak,
+        .bytes_used = reel_arena_bytes(&tape->arena) + (tape->nodes - 1) * sizeof(reel_node),
+        .allocator_calls = tape->memory.calls,
+        .nodes = tape->nodes - 1,
+        .node_bytes = sizeof(reel_node),
+    };
+}
+
+int reel_tape_threads(const reel_tape *tape)
+{
+    return tape ? tape->threads : 0;
+}
+
+void reel_call_parallel(const reel_call *call, int64_t count, int64_t grain,
+                        void (*work)(void *context, int64_t begin, int64_t end), void *context)
+{
+    reel_pool_run(call->tape->pool, count, grain, work, context);
+}

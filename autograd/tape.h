@@ -1,0 +1,180 @@
+/* The tape from inside: nodes, the record, the sweep's bookkeeping. The public picture is in reel.h. */
+#ifndef REEL_AUTOGRAD_TAPE_H
+#define REEL_AUTOGRAD_TAPE_H
+
+#include <reel.h>
+#include "core/memory.h"
+#include "core/random.h"
+#include "core/text.h"
+#include "core/threads.h"
+
+enum { REEL_FEW_INPUTS = 4, REEL_CHUNK_NODES = 512, REEL_BUCKETS = 48, REEL_ERROR_BYTES = 1024 };
+
+enum reel_node_flags {
+    REEL_NODE_VARIABLE = 1 << 0,                    /* a variable reaches it                       */
+    REEL_NODE_COMPUTED = 1 << 1,                    /* its value is there: not so after a failed replay */
+    REEL_NODE_USED     = 1 << 2,                    /* another node has it as an input             */
+    REEL_NODE_FINAL    = 1 << 3,                    /* recorded by a sweep that was said to be final */
+    REEL_NODE_RECYCLED = 1 << 4,                    /* its memory serves another node by now       */
+    REEL_NODE_RESULT   = 1 << 5,                    /* handed to the caller of a sweep             */
+    REEL_NODE_NOTE     = 1 << 6                     /* no value: it holds a section's details      */
+};
+
+/* An op of the sweep's own, which writes a temporary rather than a leaf; beside enum reel_op_flags. */
+enum { REEL_OP_IN_SWEEP = 1 << 16 };
+
+/* What only leaves have. */
+typedef struct reel_leaf {
+    bool        wrapped;                            /* the caller's memory                         */
+    bool        overlaps;                           /* ... with strides that meet an element twice */
+    const char *writer_file;                        /* who wrote last                              */
+    int         writer_line;
+} reel_leaf;
+
+/* One value on the tape. The outputs of one call stand side by side, and the first of them is its head; an
+ * op without outputs has one node without a value. The node that has memory of its own is the base of
+ * its views; time is counted in writes, so that a value read before a write is known to be old. */
+typedef struct reel_node {
+    const reel_op *op;                              /* NULL: a leaf or a note                      */
+    void          *data;                            /* of a base                                   */
+    const int64_t *shape, *strides;
+    const void    *attributes;                      /* of a leaf: its reel_leaf                    */
+    union {
+        uint32_t        few[REEL_FEW_INPUTS];
+        const uint32_t *many;
+    } input;
+    const char *name, *file;
+    int64_t     offset;                             /* bytes behind the base's data                */
+    int64_t     count;                              /* elements                                    */
+    uint64_t    executed;                           /* the time when it was computed               */
+    uint64_t    written;                            /* the time when a base's memory was last written */
+    uint32_t    generation;
+    uint32_t    base;
+    uint32_t    inputs;
+    uint32_t    gradient;                           /* in a sweep: the sum of what has arrived     */
+    uint32_t    sweep;                              /* the last sweep whose paths it is on         */
+    uint32_t    reader;                             /* the last pruning that found this base's memory read */
+    uint32_t    pins;                               /* in a sweep: gradients that wait in this base's memory */
+    int32_t     line;
+    uint8_t     dtype, rank, output, outputs;
+    uint16_t    flags;
+} reel_node;
+
+/* Memory that a sweep is done with, in lists by size. */
+typedef struct reel_piece {
+    struct reel_piece *next;
+    size_t             bytes;
+} reel_piece;
+
+enum reel_error_kind { REEL_FINE, REEL_ERROR, REEL_REPLAY_ERROR };
+
+struct reel_tape {
+    reel_memory memory;
+    reel_arena  arena;
+
+    reel_node **chunk;                              /* nodes, REEL_CHUNK_NODES to a chunk          */
+    uint32_t    chunks, chunk_room;
+    uint32_t    nodes;                              /* the next node; node 0 stands for none       */
+    uint32_t    generation;
+    uint64_t    clock;                              /* writes so far                               */
+
+    bool        sweeping, final;                    /* inside reel_gradient()                      */
+    uint32_t    sweep;                              /* their count                                 */
+    const char *inherit_file;                       /* the place that a VJP's nodes inherit        */
+    int         inherit_line;
+    const char *here_file;                          /* the place of the call that runs now         */
+    int         here_line;
+    reel_piece *free_pieces[REEL_BUCKETS];
+
+    void       *scratch;                            /* shared by all forwards                      */
+    size_t      scratch_bytes;
+    reel_array *operands;                           /* for calls with many inputs                  */
+    size_t      operand_room;
+
+    reel_io        io;                              /* complete                                    */
+    reel_random    random;
+    reel_pool     *pool;
+    int            threads;
+
+    struct reel_name *names[64];                    /* interned, by hash                           */
+
+    enum reel_error_kind error;
+    bool                 rewound;                   /* ... since the error, to a mark before it    */
+    char                 message[REEL_ERROR_BYTES];
+};
+
+static inline reel_node *reel_node_at(const reel_tape *tape, uint32_t id)
+{
+    return &tape->chunk[id / REEL_CHUNK_NODES][id % REEL_CHUNK_NODES];
+}
+
+static inline const uint32_t *reel_node_inputs(const reel_node *node)
+{
+    return node->inputs <= REEL_FEW_INPUTS ? node->input.few : node->input.many;
+}
+
+static inline reel_tensor reel_handle(reel_tape *tape, uint32_t id)
+{
+    return (reel_tensor){tape, id, id ? reel_node_at(tape, id)->generation : 0};
+}
+
+static inline void *reel_node_data(const reel_tape *tape, const reel_node *node)
+{
+    char *start = reel_node_at(tape, node->base)->data;
+    return start ? start + node->offset : NULL;
+}
+
+/* Whether a handle of this tape is on it still. */
+static inline bool reel_on_tape(const reel_tape *tape, reel_tensor x)
+{
+    return x.tape == tape && x.node > 0 && x.node < tape->nodes &&
+           reel_node_at(tape, x.node)->generation == x.generation;
+}
+
+/* tape.c */
+void *reel_tape_get(reel_tape *tape, size_t bytes);                 /* from the arena              */
+bool  reel_tape_ensure_scratch(reel_tape *tape, size_t bytes);
+bool  reel_tape_ensure_operands(reel_tape *tape, size_t count);
+bool  reel_tape_holds_mark(const reel_tape *tape, reel_mark mark);
+
+/* error.c: each returns false, for `return reel_tape_fail(...)`. */
+bool reel_tape_fail(reel_tape *tape, const char *file, int line, const char *op, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+bool reel_tape_out_of_memory(reel_tape *tape, const char *file, int line, const char *op, size_t bytes);
+/* Whether x can be used, with an error on its tape where it cannot: stale, failed, none, not computed. */
+bool reel_usable(const char *file, int line, const char *what, reel_tensor x);
+/* The same for an input of a call on `tape`. */
+bool reel_usable_input(reel_tape *tape, const char *file, int line, const char *op, int position, reel_tensor x);
+
+/* The same for a leaf that is to get new data, which a failed replay allows: that is how it is mended. */
+bool reel_can_be_set(const char *file, int line, const char *what, reel_tensor x);
+
+/* names.c: a copy of the text that lives as long as the tape, the same for the same text. NULL: no memory. */
+const char *reel_intern(reel_tape *tape, const char *text);
+void        reel_names_free(reel_tape *tape);
+
+/* nodes.c */
+reel_node *reel_node_new(reel_tape *tape);                          /* not yet counted in tape->nodes */
+bool       reel_node_shape(reel_tape *tape, reel_node *node, const reel_shape *shape, const int64_t *strides);
+reel_array reel_node_array(const reel_tape *tape, const reel_node *node);
+
+/* access.c: all elements between a strided array and a contiguous list. */
+void reel_array_get(const reel_array *array, reel_dtype to, void *list);
+void reel_array_set(const reel_array *array, const reel_values *values);
+
+/* record.c: runs one recorded call again. */
+bool reel_execute(reel_tape *tape, uint32_t head);
+void reel_mark_written(reel_tape *tape, reel_node *node, const char *file, int line);
+
+/* print.c */
+bool reel_tape_write(reel_tape *tape, int file, const char *text, size_t bytes);
+
+/* gradient.c: memory for a value recorded inside a sweep, of at least `bytes`. */
+void *reel_sweep_get(reel_tape *tape, size_t bytes);
+
+/* leaves.c */
+reel_tensor reel_leaf_new(REEL_PLACE, reel_tape *tape, reel_dtype dtype, const reel_shape *shape, bool variable,
+                          const char *what);
+bool reel_leaf_can_be_written(const reel_tape *tape, const reel_node *leaf, const char **why);
+
+#endif

@@ -1,0 +1,45 @@
+/* Memory: the allocator hook with its counts and its cap, and the arena from which a tape takes all that it
+ * records. The arena hands out memory from large blocks, remembers where it stood, and returns there at a
+ * rewind; blocks are kept for the next time, so a step that asks for what the last one asked for makes no
+ * call to the allocator. */
+#ifndef REEL_CORE_MEMORY_H
+#define REEL_CORE_MEMORY_H
+
+#include <reel.h>
+
+typedef struct reel_memory {
+    reel_allocator call;
+    void          *user;
+    size_t         cap;                             /* bytes; 0: none                              */
+    size_t         held, peak;
+    uint64_t       calls;
+    bool           over_cap;                        /* the last failure was the cap's              */
+} reel_memory;
+
+void *reel_memory_get(reel_memory *memory, size_t bytes);                   /* NULL on failure     */
+void *reel_memory_resize(reel_memory *memory, void *pointer, size_t old_bytes, size_t bytes);
+void  reel_memory_put(reel_memory *memory, void *pointer, size_t bytes);
+void *reel_standard_allocator(void *user, void *pointer, size_t old_size, size_t new_size);
+
+typedef struct reel_block {
+    struct reel_block *next;
+    size_t             size;                        /* bytes behind this header                    */
+    size_t             used;                        /* ... in use, where the arena has moved on    */
+} reel_block;
+
+typedef struct reel_arena {
+    reel_memory *memory;
+    reel_block  *first, *current;
+    size_t       used;                              /* of the current block                        */
+    bool         each_request;                      /* a block for each request                    */
+} reel_arena;
+
+/* `bytes` aligned to 64, or to 16 where there are fewer than 64; NULL on failure. Not cleared. */
+void *reel_arena_get(reel_arena *arena, size_t bytes);
+
+/* Back to where the arena stood when `current` and `used` were these. */
+void   reel_arena_rewind(reel_arena *arena, reel_block *current, size_t used);
+void   reel_arena_free(reel_arena *arena);
+size_t reel_arena_bytes(const reel_arena *arena);   /* in use                                      */
+
+#endif

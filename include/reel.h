@@ -1,0 +1,834 @@
+/* Reel: tensors, a tape, and gradients that can be trusted.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A tape records every operation as it runs. You record on it, take gradients (which are recorded
+ * too, so gradients of gradients need nothing new), rewind it, and play a stretch of it again.
+ *
+ * Ownership.  A tape owns all that is recorded on it: values, gradients, names, scratch memory.
+ *   reel_tape_free() frees everything at once and there is nothing else to free. A reel_tensor is a
+ *   small value (a handle), copied freely; one that was rewound past, or that belongs to another
+ *   tape, is recognised and refused.
+ *
+ * Errors.  Nothing here aborts or prints unasked. The tape keeps the first error; the call that failed
+ *   and every later call on that tape return a failed handle (or false, or NULL) and change nothing.
+ *   So a whole training step can be written without a check and asked once, with reel_failed(), at
+ *   its end. One exception is outside our hands: BLIS, which multiplies the matrices, aborts when its
+ *   own start-up allocation (about 17 MB, once a process) fails; we probe for that memory first.
+ *
+ * Promises.  The same program, seed and inputs give the same bits, with any number of threads.
+ *   After the first step a training step makes no call to the allocator. A tape belongs to one
+ *   thread at a time; any number of tapes may run side by side.
+ *
+ * Global state.  Two things, both in the matrix multiply: a once-flag with a gate that limits how many
+ *   products run at a time, and BLIS itself, for which we may set BLIS_ARCH_TYPE in the environment
+ *   before its first use (Debian's BLIS 0.9 takes CPUs younger than itself for generic ones); a value
+ *   that you have set is left alone.
+ *
+ * Most calls are macros that pass the caller's file and line to a function of the same name with
+ * "_at" behind it, so that an error can name the line that caused it. C++ and other languages call
+ * those functions.
+ */
+#ifndef REEL_H
+#define REEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REEL_VERSION_MAJOR 0
+#define REEL_VERSION_MINOR 1
+#define REEL_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define REEL_API __attribute__((visibility("default")))
+#else
+#define REEL_API
+#endif
+
+#define REEL_PLACE const char *file, int line       /* the caller's place, in every declaration   */
+#define REEL_HERE  __FILE__, __LINE__               /* ... and in every call                      */
+
+/* The library's version, "MAJOR.MINOR.PATCH". A static string. */
+REEL_API const char *reel_version(void);
+
+
+/* ---- Numbers and shapes ------------------------------------------------------------------------ */
+
+enum { REEL_MAX_RANK = 8 };
+
+typedef enum reel_dtype {
+    REEL_NO_DTYPE,
+    REEL_F16,                                       /* IEEE 754 binary16                          */
+    REEL_BF16,                                      /* the upper half of binary32                 */
+    REEL_F32,
+    REEL_F64,
+    REEL_I32,
+    REEL_I64,
+    REEL_U8,
+    REEL_DTYPES                                     /* how many there are, REEL_NO_DTYPE included */
+} reel_dtype;
+
+REEL_API const char *reel_dtype_name(reel_dtype dtype);     /* "f32"; "none" for what is no dtype  */
+REEL_API size_t      reel_dtype_size(reel_dtype dtype);     /* bytes of one element; 0 for no dtype */
+REEL_API bool        reel_dtype_is_float(reel_dtype dtype); /* f16, bf16, f32, f64                  */
+
+/* Shape: rank 0 (a scalar) to 8. A size of 0 is legal: such a tensor has no elements. */
+typedef struct reel_shape {
+    int     rank;
+    int64_t size[REEL_MAX_RANK];
+} reel_shape;
+
+/* A shape from an array of `rank` sizes. A rank that is too large is kept, for the call that gets the
+ * shape to refuse. */
+REEL_API reel_shape reel_make_shape(int rank, const int64_t *size);
+
+/* REEL_SHAPE(2, 3) is a matrix of two rows and three columns, REEL_SHAPE() a scalar. */
+#define REEL_SHAPE(...)                                                                              \
+    reel_make_shape((int)(sizeof((const int64_t[]){0, __VA_ARGS__}) / sizeof(int64_t)) - 1,            \
+                  (const int64_t[]){0, __VA_ARGS__} + 1)
+
+/* Some numbers of one dtype to fill a tensor with; it knows their dtype and their count, so that a list
+ * of the wrong length is an error and not a read past the end. `data` is only read during the call. */
+typedef struct reel_values {
+    const void *data;
+    size_t      count;                              /* elements; REEL_REPEAT: one, for all elements */
+    reel_dtype  from;                               /* dtype of the numbers at `data`               */
+    reel_dtype  to;                                 /* dtype of the tensor they become              */
+    double      repeat;                             /* the one number, where count is REEL_REPEAT   */
+} reel_values;
+
+#define REEL_REPEAT ((size_t)-1)
+
+/* `count` numbers of `dtype` at `data`, for a tensor of the same dtype. */
+REEL_API reel_values reel_values_of(reel_dtype dtype, const void *data, size_t count);
+
+/* Every element is `value`, rounded to `dtype`. reel_fill(REEL_F32, 0) makes zeros. */
+REEL_API reel_values reel_fill(reel_dtype dtype, double value);
+
+/* `count` doubles at `data`, rounded once to `dtype`. */
+REEL_API reel_values reel_values_from_f64(reel_dtype dtype, const double *data, size_t count);
+
+#define REEL_LIST_(type, ...)                                                                        \
+    (const type[]){__VA_ARGS__}, sizeof((const type[]){__VA_ARGS__}) / sizeof(type)
+#define REEL_F32_VALUES(...)  reel_values_of(REEL_F32, REEL_LIST_(float, __VA_ARGS__))
+#define REEL_F64_VALUES(...)  reel_values_of(REEL_F64, REEL_LIST_(double, __VA_ARGS__))
+#define REEL_I32_VALUES(...)  reel_values_of(REEL_I32, REEL_LIST_(int32_t, __VA_ARGS__))
+#define REEL_I64_VALUES(...)  reel_values_of(REEL_I64, REEL_LIST_(int64_t, __VA_ARGS__))
+#define REEL_U8_VALUES(...)   reel_values_of(REEL_U8, REEL_LIST_(uint8_t, __VA_ARGS__))
+#define REEL_F16_VALUES(...)  reel_values_from_f64(REEL_F16, REEL_LIST_(double, __VA_ARGS__))
+#define REEL_BF16_VALUES(...) reel_values_from_f64(REEL_BF16, REEL_LIST_(double, __VA_ARGS__))
+
+
+/* ---- Tensors and tapes ------------------------------------------------------------------------- */
+
+typedef struct reel_tape reel_tape;
+
+/* A handle to one value on a tape. All zeros is "none"; {tape, 0, 0} is what a failed call returns. */
+typedef struct reel_tensor {
+    reel_tape *tape;
+    uint32_t   node;
+    uint32_t   generation;
+} reel_tensor;
+
+#define REEL_NONE ((reel_tensor){NULL, 0, 0})
+
+/* A list of handles; only read during the call. */
+typedef struct reel_tensors {
+    const reel_tensor *tensor;
+    size_t             count;
+} reel_tensors;
+
+REEL_API reel_tensors reel_tensors_of(const reel_tensor *tensor, size_t count);
+
+#define REEL_TENSORS(...) reel_tensors_of(REEL_LIST_(reel_tensor, __VA_ARGS__))
+
+/* No value has this type: it stands where a positional argument would land in a call that takes named
+ * arguments only, so that such a call does not compile. */
+struct reel_use_named_arguments;
+
+/* One function does all allocation, the way Lua's does: new_size 0 frees; a NULL pointer allocates;
+ * otherwise it reallocates. It is told the old size. It returns NULL on failure, leaving the old
+ * memory as it was. Returned memory is aligned to 16 bytes. */
+typedef void *(*reel_allocator)(void *user, void *pointer, size_t old_size, size_t new_size);
+
+/* The files that Reel touches, and its printed output, go through this table. Each function returns
+ * a negative errno value on failure. NULL members take the standard ones. */
+typedef struct reel_io {
+    size_t  size;                                   /* sizeof(reel_io)                             */
+    void   *user;                                   /* handed to each function                     */
+    int     (*open)(void *user, const char *path, bool writing);            /* >= 0: a file        */
+    int64_t (*length)(void *user, int file);        /* bytes in a regular file                     */
+    int64_t (*read)(void *user, int file, void *buffer, size_t bytes);      /* 0: the end          */
+    int64_t (*write)(void *user, int file, const void *buffer, size_t bytes);
+    int     (*close)(void *user, int file);
+} reel_io;
+
+/* The standard table: POSIX files; file 1 is standard output, file 2 standard error. */
+REEL_API const reel_io *reel_io_standard(void);
+
+typedef struct reel_tape_options {
+    size_t         size;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_allocator allocator;                       /* NULL: malloc, realloc and free              */
+    void          *allocator_user;
+    const reel_io *io;                              /* NULL: the standard table; it outlives the tape */
+    size_t         memory_cap;                      /* bytes held at once; 0: no cap               */
+    int            threads;                         /* 1 to 256; 0 stands for 1                    */
+    uint64_t       seed;                            /* of reel_random_*()                          */
+    bool           each_request;                    /* every request is a call of its own to the
+                                                       allocator: slow, for tests that fail each one */
+} reel_tape_options;
+
+/* A new, empty tape, or NULL where memory is short or an option makes no sense. Free it with
+ * reel_tape_free(). */
+#define reel_tape_new() reel_tape_new_with()
+#define reel_tape_new_with(...)                                                                      \
+    reel_tape_new_options(&(const reel_tape_options){.size = sizeof(reel_tape_options), __VA_ARGS__})
+REEL_API reel_tape *reel_tape_new_options(const reel_tape_options *options);
+
+/* Frees the tape and all that is on it. NULL is fine. */
+REEL_API void reel_tape_free(reel_tape *tape);
+
+typedef struct reel_statistics {
+    size_t   bytes_held;                            /* from the allocator, now                     */
+    size_t   bytes_peak;                            /* ... at most                                 */
+    size_t   bytes_used;                            /* of the values and records on the tape       */
+    uint64_t allocator_calls;                       /* since the tape was made                     */
+    size_t   nodes;                                 /* on the tape now                             */
+    size_t   node_bytes;                            /* of one node's record                        */
+} reel_statistics;
+
+REEL_API reel_statistics reel_tape_statistics(const reel_tape *tape);
+REEL_API int             reel_tape_threads(const reel_tape *tape);
+
+
+/* ---- Errors ------------------------------------------------------------------------------------ */
+
+/* Whether an error has happened that was not cleared. True for NULL. */
+REEL_API bool reel_failed(const reel_tape *tape);
+
+/* One line: the caller's place, the op, and what is wrong, with names, shapes and dtypes. "" where
+ * nothing failed. Owned by the tape and valid until the next error. */
+REEL_API const char *reel_error_message(const reel_tape *tape);
+
+/* Clears the error, once the tape has been rewound to a mark made before it; otherwise it changes
+ * nothing and returns false. */
+REEL_API bool reel_error_clear(reel_tape *tape);
+
+/* Puts an error of the caller's own on the tape, unless one is there. `format` is that of printf. */
+REEL_API void reel_error_set_at(REEL_PLACE, reel_tape *tape, const char *format, ...);
+#define reel_error_set(...) reel_error_set_at(REEL_HERE, __VA_ARGS__)
+
+
+/* ---- Leaves: where numbers come from ------------------------------------------------------------ */
+
+/* A tensor that gradients can be taken into; the values are copied. Floating dtypes only. */
+REEL_API reel_tensor reel_variable_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_values values);
+#define reel_variable(...) reel_variable_at(REEL_HERE, __VA_ARGS__)
+
+/* A tensor without a gradient; the values are copied. Any dtype. */
+REEL_API reel_tensor reel_constant_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_values values);
+#define reel_constant(...) reel_constant_at(REEL_HERE, __VA_ARGS__)
+
+typedef struct reel_wrap_options {
+    size_t         size;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tape     *tape;
+    reel_dtype     dtype;
+    reel_shape     shape;
+    void          *data;                            /* the first element                           */
+    const int64_t *strides;                         /* in elements, one a dimension; NULL: contiguous,
+                                                       the last dimension fastest                  */
+    bool           variable;                        /* gradients can be taken into it              */
+} reel_wrap_options;
+
+/* The caller's own memory as a tensor, without a copy. It must be aligned for its dtype and outlive the
+ * tape, or be re-aimed with reel_point() before the next use. Strides may be zero or overlap; then
+ * nothing may write through it. */
+REEL_API reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *options);
+#define reel_wrap(...)                                                                               \
+    reel_wrap_at(REEL_HERE, &(const reel_wrap_options){.size = sizeof(reel_wrap_options), __VA_ARGS__})
+
+/* Re-aims a wrapped tensor at other memory of the same dtype, shape and strides. Values computed from
+ * it stay as they are until a replay. */
+REEL_API bool reel_point_at(REEL_PLACE, reel_tensor wrapped, void *data);
+#define reel_point(...) reel_point_at(REEL_HERE, __VA_ARGS__)
+
+/* Leaves of random numbers, from the tape's own generator (Philox-4x32-10; Salmon et al., "Parallel
+ * random numbers: as easy as 1, 2, 3", 2011): uniform in [low, high), or normal. Variables. */
+REEL_API reel_tensor reel_random_uniform_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
+                                            double low, double high);
+#define reel_random_uniform(...) reel_random_uniform_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_random_normal_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
+                                           double mean, double deviation);
+#define reel_random_normal(...) reel_random_normal_at(REEL_HERE, __VA_ARGS__)
+
+
+/* ---- Looking at tensors, copying in and out ------------------------------------------------------ */
+
+REEL_API reel_dtype  reel_dtype_of(reel_tensor x);  /* REEL_NO_DTYPE for a handle that is not valid */
+REEL_API reel_shape  reel_shape_of(reel_tensor x);  /* rank -1 for a handle that is not valid       */
+REEL_API int64_t     reel_count(reel_tensor x);     /* elements; -1 for a handle that is not valid  */
+REEL_API bool        reel_is_valid(reel_tensor x);  /* on its tape, not rewound past, not failed    */
+
+/* Gives x a name, for messages and prints; it returns x. The name is copied. */
+REEL_API reel_tensor reel_name(reel_tensor x, const char *name);
+REEL_API const char *reel_name_of(reel_tensor x);   /* "" where it has none                         */
+
+/* x in a few words for a message, such as: "truth" [4,2] f32 */
+typedef struct reel_description {
+    char text[160];
+} reel_description;
+REEL_API reel_description reel_describe(reel_tensor x);
+
+/* Copies x out, last dimension fastest; `bytes` must be its number of elements times the dtype's size. */
+REEL_API bool reel_read_at(REEL_PLACE, reel_tensor x, void *buffer, size_t bytes);
+#define reel_read(...) reel_read_at(REEL_HERE, __VA_ARGS__)
+
+/* The same, converted to double; `count` is the number of elements. */
+REEL_API bool reel_read_f64_at(REEL_PLACE, reel_tensor x, double *buffer, size_t count);
+#define reel_read_f64(...) reel_read_f64_at(REEL_HERE, __VA_ARGS__)
+
+/* The value of a tensor of one element; NaN (and an error on the tape) for others. */
+REEL_API double reel_item_at(REEL_PLACE, reel_tensor x);
+#define reel_item(...) reel_item_at(REEL_HERE, __VA_ARGS__)
+
+/* Copies values into a leaf. Values computed from it stay as they are until a replay, and a gradient
+ * through them is refused from here on, since it would mix old values and new. */
+REEL_API bool reel_write_at(REEL_PLACE, reel_tensor leaf, reel_values values);
+#define reel_write(...) reel_write_at(REEL_HERE, __VA_ARGS__)
+
+/* The first element of x in memory, or NULL. Read only; valid until x is rewound past. The strides
+ * are those of reel_strides_of(), in elements; they are the usual ones unless x is a view. */
+REEL_API const void *reel_data(reel_tensor x);
+REEL_API void        reel_strides_of(reel_tensor x, int64_t strides[REEL_MAX_RANK]);
+
+/* Prints x the way NumPy does, with the shortest digits that read back the same, and a newline. */
+REEL_API bool reel_print_at(REEL_PLACE, reel_tensor x);
+#define reel_print(...) reel_print_at(REEL_HERE, __VA_ARGS__)
+
+/* The same text into a buffer of `bytes`, always closed with a 0. Returns the length of the whole text
+ * without the 0; if that is not less than `bytes`, the text was cut. */
+REEL_API size_t reel_format(reel_tensor x, char *buffer, size_t bytes);
+
+
+/* ---- Ops ---------------------------------------------------------------------------------------- */
+
+/* Elementwise, with NumPy's broadcasting: shapes are aligned at their last dimension, and a size of 1
+ * (or a missing dimension) stretches. Both operands have the same dtype; nothing is cast silently. */
+#define REEL_BINARY_(name) REEL_API reel_tensor reel_##name##_at(REEL_PLACE, reel_tensor a, reel_tensor b)
+#define REEL_UNARY_(name)  REEL_API reel_tensor reel_##name##_at(REEL_PLACE, reel_tensor x)
+
+REEL_BINARY_(add);                                  /* a + b            every dtype; integers wrap */
+#define reel_add(...)     reel_add_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(sub);                                  /* a - b                                       */
+#define reel_sub(...)     reel_sub_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(mul);                                  /* a b                                         */
+#define reel_mul(...)     reel_mul_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(div);                                  /* a / b            floating dtypes            */
+#define reel_div(...)     reel_div_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(maximum);                              /* max(a, b)        NaN if either is; at a tie the
+                                                       gradient is shared by halves                */
+#define reel_maximum(...) reel_maximum_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(minimum);                              /* min(a, b)        likewise                   */
+#define reel_minimum(...) reel_minimum_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(neg);                                   /* -x               not for u8                 */
+#define reel_neg(...)     reel_neg_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(exp);                                   /* e^x              floating dtypes            */
+#define reel_exp(...)     reel_exp_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(log);                                   /* ln x             floating dtypes            */
+#define reel_log(...)     reel_log_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(relu);                                  /* max(x, 0)        gradient 0 at 0            */
+#define reel_relu(...)    reel_relu_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(tanh);                                  /* tanh x           floating dtypes            */
+#define reel_tanh(...)    reel_tanh_at(REEL_HERE, __VA_ARGS__)
+
+/* scale x + shift. The two numbers are fixed when it is recorded. Floating dtypes. */
+REEL_API reel_tensor reel_affine_at(REEL_PLACE, reel_tensor x, double scale, double shift);
+#define reel_affine(...)  reel_affine_at(REEL_HERE, __VA_ARGS__)
+
+/* x in another dtype: floating values round to nearest, ties to even; to integers they are truncated
+ * towards zero and clamped to the range, and NaN becomes 0. Between floating dtypes it has a gradient. */
+REEL_API reel_tensor reel_cast_at(REEL_PLACE, reel_tensor x, reel_dtype dtype);
+#define reel_cast(...)    reel_cast_at(REEL_HERE, __VA_ARGS__)
+
+/* Matrix product: [m, k] [k, n] -> [m, n], floating dtypes. A transposed or strided operand is read where
+ * it lies. The half types are multiplied and summed in f32 and rounded once. */
+REEL_API reel_tensor reel_matmul_at(REEL_PLACE, reel_tensor a, reel_tensor b);
+#define reel_matmul(...)  reel_matmul_at(REEL_HERE, __VA_ARGS__)
+
+/* Some axes of a tensor; negative ones count from the end. No axes at all stand for every axis. */
+typedef struct reel_axes {
+    int count;
+    int axis[REEL_MAX_RANK];
+} reel_axes;
+
+REEL_API reel_axes reel_make_axes(int count, const int *axis);
+#define REEL_AXES(...)                                                                               \
+    reel_make_axes((int)(sizeof((const int[]){0, __VA_ARGS__}) / sizeof(int)) - 1, (const int[]){0, __VA_ARGS__} + 1)
+
+typedef struct reel_reduce_options {
+    reel_tensor x;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_axes   axes;                               /* default: all                                */
+    bool        keepdims;                           /* reduced axes stay, with size 1              */
+} reel_reduce_options;
+
+#define REEL_REDUCE_(name) REEL_API reel_tensor reel_##name##_at(REEL_PLACE, reel_reduce_options options)
+
+/* reel_sum(x), reel_sum(x, .axes = REEL_AXES(0), .keepdims = true), ... Over no elements, sum is 0, mean
+ * is NaN, max is an error and logsumexp is -inf. Sums are compensated, or made in f64. */
+REEL_REDUCE_(sum);                                  /* sum x_i                                     */
+#define reel_sum(...)       reel_sum_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+REEL_REDUCE_(mean);                                 /* sum x_i / n      floating dtypes            */
+#define reel_mean(...)      reel_mean_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+REEL_REDUCE_(max);                                  /* max x_i          at a tie the gradient is shared */
+#define reel_max(...)       reel_max_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+REEL_REDUCE_(logsumexp);                            /* log sum e^x_i    floating dtypes            */
+#define reel_logsumexp(...) reel_logsumexp_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+
+/* Views: they share x's memory, and nothing is copied. reshape copies where the strides of x leave no
+ * other way. */
+REEL_API reel_tensor reel_reshape_at(REEL_PLACE, reel_tensor x, reel_shape shape);  /* one size may be -1 */
+#define reel_reshape(...)   reel_reshape_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_permute_at(REEL_PLACE, reel_tensor x, reel_axes order);   /* y's axis i is x's axis order[i] */
+#define reel_permute(...)   reel_permute_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_transpose_at(REEL_PLACE, reel_tensor x);                  /* the last two axes swapped */
+#define reel_transpose(...) reel_transpose_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_broadcast_at(REEL_PLACE, reel_tensor x, reel_shape shape);
+#define reel_broadcast(...) reel_broadcast_at(REEL_HERE, __VA_ARGS__)
+
+/* x[start:stop:step] along one axis, by Python's rules: negative positions count from the end, positions
+ * beyond the ends are clamped, a negative step walks backwards. REEL_END stands for a position left out. */
+#define REEL_END INT64_MAX
+REEL_API reel_tensor reel_slice_at(REEL_PLACE, reel_tensor x, int axis, int64_t start, int64_t stop, int64_t step);
+#define reel_slice(...)     reel_slice_at(REEL_HERE, __VA_ARGS__)
+
+/* x laid out anew, last dimension fastest; x itself where it is so already. */
+REEL_UNARY_(contiguous);
+#define reel_contiguous(...) reel_contiguous_at(REEL_HERE, __VA_ARGS__)
+
+/* Zeros of the given shape but for y at x[start::step] along the axis: the VJP of a slice. */
+REEL_API reel_tensor reel_unslice_at(REEL_PLACE, reel_tensor y, int axis, int64_t size, int64_t start, int64_t step);
+#define reel_unslice(...)   reel_unslice_at(REEL_HERE, __VA_ARGS__)
+
+/* x summed down to a shape that broadcasts to x's own: the VJP of broadcasting. x itself where the
+ * shapes agree. */
+REEL_API reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape);
+#define reel_sum_to(...)    reel_sum_to_at(REEL_HERE, __VA_ARGS__)
+
+/* Along one axis; negative ones count from the end. Floating dtypes. */
+REEL_API reel_tensor reel_softmax_at(REEL_PLACE, reel_tensor x, int axis);          /* e^x_i / sum e^x_j     */
+#define reel_softmax(...)     reel_softmax_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_log_softmax_at(REEL_PLACE, reel_tensor x, int axis);      /* x_i - log sum e^x_j   */
+#define reel_log_softmax(...) reel_log_softmax_at(REEL_HERE, __VA_ARGS__)
+
+/* x itself, through which no gradient passes. A view. */
+REEL_UNARY_(stop_gradient);
+#define reel_stop_gradient(...) reel_stop_gradient_at(REEL_HERE, __VA_ARGS__)
+
+/* A value of its own where x's dtype, shape or data is wanted with other numbers in it. Constants. */
+REEL_UNARY_(zeros_like);
+#define reel_zeros_like(...)  reel_zeros_like_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(ones_like);
+#define reel_ones_like(...)   reel_ones_like_at(REEL_HERE, __VA_ARGS__)
+
+
+/* ---- Softmax cross-entropy ---------------------------------------------------------------------- */
+
+/* For a row z of C logits along the class axis, with labels y:
+ *
+ *     m = max z     S = sum y     p = softmax(z)
+ *     loss       = sum_c y_c (m - z_c) + S log sum_c e^(z_c - m)  =  - sum_c y_c log p_c
+ *     d/d logits = S p - y            d/d labels = -log p
+ *
+ * The calls, their arguments and their names are TensorFlow's; docs/softmax-cross-entropy.md has the
+ * derivation and a table of what differs. f16, bf16, f32 and f64; the small types are computed wider and
+ * rounded once. labels and logits broadcast against each other by NumPy's rules, and each gradient is
+ * summed to the shape of the input it belongs to. The loss has the (broadcast) logits' shape without the
+ * class axis. A class with a logit of -inf and label 0 adds nothing. An empty batch gives an empty
+ * loss; zero classes are an error. */
+
+typedef enum reel_semantics {
+    REEL_SEMANTICS_DEFAULT,                         /* EXACT, but TENSORFLOW for the raw ops       */
+    REEL_EXACT,                                     /* gradients of the value returned, for any labels */
+    REEL_TENSORFLOW                                 /* d/d logits = p - y as TensorFlow documents it,
+                                                       right where labels sum to 1; 0 * inf = NaN  */
+} reel_semantics;
+
+typedef enum reel_reduction {
+    REEL_REDUCTION_NONE,                            /* one loss a row                              */
+    REEL_REDUCTION_MEAN,                            /* sum r_i loss_i / weight, 0 where weight is 0 */
+    REEL_REDUCTION_SUM                              /* sum r_i loss_i                              */
+} reel_reduction;
+
+typedef enum reel_label_policy {                    /* an integer label outside [0, C)             */
+    REEL_LABELS_ERROR,                              /* is an error that names the first bad row    */
+    REEL_LABELS_NAN,                                /* makes its row NaN                           */
+    REEL_LABELS_IGNORE                              /* takes its row out: loss 0, gradient 0       */
+} reel_label_policy;
+
+#define REEL_NO_INDEX INT64_MIN                     /* no label is ignored                         */
+#define REEL_NO_AXIS  INT32_MIN                     /* an axis that was not given                  */
+
+/* What every call of the family takes besides. In any combination, with e = label_smoothing, w = class
+ * weights (1 where not given) and r = row weights (1 where not given), the labels used are
+ *
+ *     y'_c = w_c ((1 - e) y_c + e / C)             y is one-hot for integer labels
+ *
+ * and the mean's weight is sum_i r_i for dense labels and sum_i r_i w_(label i) for integer labels, over
+ * the rows that count. Where PyTorch's cross_entropy has the option, this is its definition. Class and row
+ * weights are data: no gradient goes into them. */
+#define REEL_CROSS_ENTROPY_OPTIONS_                                                                  \
+    const char    *name;                            /* shown in messages, prints and drawings      */\
+    reel_semantics semantics;                                                                        \
+    reel_reduction reduction;                                                                        \
+    double         label_smoothing;                 /* e in [0, 1]                                 */\
+    reel_tensor    class_weights;                   /* [C], logits' dtype                          */\
+    reel_tensor    row_weights;                     /* the loss's shape, logits' dtype             */\
+    reel_tensor   *counted;                         /* if not NULL, set to the number of rows that
+                                                       count: a scalar of the logits' dtype        */
+
+typedef struct reel_cross_entropy_v2 {
+    size_t      size;
+    int         axis;                               /* default -1                                  */
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensor labels;
+    reel_tensor logits;
+    REEL_CROSS_ENTROPY_OPTIONS_
+    bool        validate;                           /* error for labels not finite, negative, or   */
+    double      sum_tolerance;                      /* ... not summing to 1 within this (0: 1e-3)  */
+} reel_cross_entropy_v2;
+
+typedef struct reel_cross_entropy_v1 {
+    size_t      size;
+    int         axis;                               /* default -1; dim is its older name; both given
+                                                       and different is an error                   */
+    struct reel_use_named_arguments *named_arguments_only_;
+    int         dim;
+    reel_tensor labels;
+    reel_tensor logits;
+    REEL_CROSS_ENTROPY_OPTIONS_
+    bool        validate;
+    double      sum_tolerance;
+} reel_cross_entropy_v1;
+
+typedef struct reel_cross_entropy_sparse {
+    size_t      size;
+    int         axis;                               /* default -1                                  */
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensor labels;                             /* i32 or i64, logits' shape without the axis  */
+    reel_tensor logits;
+    REEL_CROSS_ENTROPY_OPTIONS_
+    int64_t           ignore_index;                 /* rows with this label do not count; default
+                                                       REEL_NO_INDEX                               */
+    reel_label_policy out_of_range;
+} reel_cross_entropy_sparse;
+
+typedef struct reel_cross_entropy_raw {
+    size_t      size;
+    int         axis_unused_;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensor    features;                        /* logits                                      */
+    reel_tensor    labels;
+    const char    *name;
+    reel_semantics semantics;
+} reel_cross_entropy_raw;
+
+/* loss [N] and backprop [N, C], both differentiable. */
+typedef struct reel_loss_and_backprop {
+    reel_tensor loss;
+    reel_tensor backprop;
+} reel_loss_and_backprop;
+
+/* Builds an argument struct whose defaults the caller's named arguments override, without a warning in the
+ * caller's file; a positional argument meets the sentinel behind `axis` and does not compile. */
+#if defined(__clang__)
+#define REEL_OVERRIDE_ _Pragma("clang diagnostic ignored \"-Winitializer-overrides\"")
+#else
+#define REEL_OVERRIDE_ _Pragma("GCC diagnostic ignored \"-Woverride-init\"")
+#endif
+#define REEL_NAMED_CALL_(result, function, type, default_axis, ...)                                  \
+    (__extension__({                                                                                 \
+        _Pragma("GCC diagnostic push") REEL_OVERRIDE_                                                \
+        _Pragma("GCC diagnostic error \"-Wint-conversion\"")                                         \
+        _Pragma("GCC diagnostic error \"-Wincompatible-pointer-types\"")                             \
+        result reel_result_ = function(                                                              \
+            REEL_HERE, &(const type){.size = sizeof(type), default_axis, __VA_ARGS__});              \
+        _Pragma("GCC diagnostic pop") reel_result_;                                                  \
+    }))
+#define REEL_COMMA_ ,
+
+/* v2: gradients go into logits and labels. */
+REEL_API reel_tensor reel_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_v2 *arguments);
+#define reel_softmax_cross_entropy_with_logits(...)                                                  \
+    REEL_NAMED_CALL_(reel_tensor, reel_softmax_cross_entropy_with_logits_at, reel_cross_entropy_v2, .axis = -1, __VA_ARGS__)
+
+/* The same with the first API's `dim`. */
+REEL_API reel_tensor reel_softmax_cross_entropy_with_logits_v2_at(REEL_PLACE, const reel_cross_entropy_v1 *arguments);
+#define reel_softmax_cross_entropy_with_logits_v2(...)                                               \
+    REEL_NAMED_CALL_(reel_tensor, reel_softmax_cross_entropy_with_logits_v2_at, reel_cross_entropy_v1, \
+                     .dim = REEL_NO_AXIS REEL_COMMA_ .axis = REEL_NO_AXIS, __VA_ARGS__)
+
+/* v1: the labels stand behind a stop_gradient. */
+REEL_API reel_tensor reel_softmax_cross_entropy_with_logits_v1_at(REEL_PLACE, const reel_cross_entropy_v1 *arguments);
+#define reel_softmax_cross_entropy_with_logits_v1(...)                                               \
+    REEL_NAMED_CALL_(reel_tensor, reel_softmax_cross_entropy_with_logits_v1_at, reel_cross_entropy_v1, \
+                     .dim = REEL_NO_AXIS REEL_COMMA_ .axis = REEL_NO_AXIS, __VA_ARGS__)
+
+/* Integer labels: the loss of a one-hot row without the row. */
+REEL_API reel_tensor reel_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_sparse *arguments);
+#define reel_sparse_softmax_cross_entropy_with_logits(...)                                           \
+    REEL_NAMED_CALL_(reel_tensor, reel_sparse_softmax_cross_entropy_with_logits_at, reel_cross_entropy_sparse, \
+                     .ignore_index = REEL_NO_INDEX REEL_COMMA_ .axis = -1, __VA_ARGS__)
+
+/* The raw ops: 2-D after broadcasting, TENSORFLOW semantics unless asked otherwise, and both outputs
+ * differentiable. backprop is p - labels, or S p - labels in EXACT semantics. */
+REEL_API reel_loss_and_backprop reel_raw_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_raw *arguments);
+#define reel_raw_softmax_cross_entropy_with_logits(...)                                              \
+    REEL_NAMED_CALL_(reel_loss_and_backprop, reel_raw_softmax_cross_entropy_with_logits_at, reel_cross_entropy_raw, \
+                     .axis_unused_ = 0, __VA_ARGS__)
+REEL_API reel_loss_and_backprop reel_raw_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_raw *arguments);
+#define reel_raw_sparse_softmax_cross_entropy_with_logits(...)                                       \
+    REEL_NAMED_CALL_(reel_loss_and_backprop, reel_raw_sparse_softmax_cross_entropy_with_logits_at, reel_cross_entropy_raw, \
+                     .axis_unused_ = 0, __VA_ARGS__)
+
+
+/* ---- Gradients ------------------------------------------------------------------------------------ */
+
+typedef struct reel_gradient_options {
+    reel_tensor  y;                                 /* floating                                    */
+    reel_tensors xs;
+    reel_tensor *gradients;                         /* one for each of xs, set by the call         */
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensor  upstream;                          /* y's dtype and shape; default: ones, which makes
+                                                       it the gradient of the sum of y             */
+    bool         final;                             /* no gradient will be taken through these
+                                                       gradients: their temporaries are reused     */
+} reel_gradient_options;
+
+/* reel_gradient(y, REEL_TENSORS(a, b), gradients) sets gradients[0] to d(sum y)/da and gradients[1] to
+ * d(sum y)/db, with their dtypes and shapes; `.upstream` weights the elements of y (a vector-Jacobian
+ * product). The gradients are values on the same tape like any other. An x that y does not depend on gets
+ * zeros (reel_why_no_gradient() says why); an x that no variable reaches is an error. On failure all
+ * gradients are failed handles. */
+#define reel_gradient(...) reel_gradient_at(REEL_HERE, (reel_gradient_options){.y = __VA_ARGS__})
+REEL_API bool reel_gradient_at(REEL_PLACE, reel_gradient_options options);
+
+/* Why the gradient of y into x is zero: one sentence into `buffer`, or "" where it is not cut off. Returns
+ * the length of the whole sentence, as reel_format() does. */
+REEL_API size_t reel_why_no_gradient(reel_tensor y, reel_tensor x, char *buffer, size_t bytes);
+
+
+/* ---- Marks, rewinding, replaying ------------------------------------------------------------------ */
+
+/* A place on the tape, between two records. */
+typedef struct reel_mark {
+    reel_tape *tape;
+    uint32_t   nodes;
+    uint32_t   generation;
+    void      *block;                               /* where the arena stood                       */
+    size_t     used;
+} reel_mark;
+
+/* Where the tape stands now. A mark of a failed tape is invalid, and rewinding to it does nothing. */
+REEL_API reel_mark reel_tape_mark(reel_tape *tape);
+
+/* Forgets what was recorded since the mark: O(1), frees nothing to the system. What was written into leaves
+ * below the mark stays. An error stays too: see reel_error_clear(). */
+#define reel_tape_rewind(...) reel_tape_rewind_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool reel_tape_rewind_at(REEL_PLACE, reel_tape *tape, reel_mark mark);
+
+/* A stretch of the tape that can be played again. */
+typedef struct reel_section {
+    reel_tape  *tape;
+    uint32_t    from, to;                           /* nodes, `to` not included                    */
+    uint32_t    anchor;                             /* the node that it lives and dies with        */
+    uint32_t    generation;                         /* ... and that node's generation              */
+} reel_section;
+
+#define reel_tape_section(...) reel_tape_section_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_section reel_tape_section_at(REEL_PLACE, reel_mark from, reel_mark to);
+
+/* The part of a section that these tensors need, writes into leaves that they read included. */
+#define reel_section_prune(...) reel_section_prune_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_section reel_section_prune_at(REEL_PLACE, reel_section section, reel_tensors needed);
+
+/* Runs a section's ops again, in order, on what the leaves hold now. Nothing is recorded or allocated, and
+ * the same inputs give the same bits as recording did. Where an op fails (a label out of range, say), that
+ * node and the later ones read as "not computed" until the next successful replay, which also clears the
+ * error. */
+#define reel_tape_replay(...) reel_tape_replay_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool reel_tape_replay_at(REEL_PLACE, reel_section section);
+
+/* Records a section once more at the tape's end, with every floating leaf promoted to f64: leaves outside
+ * or inside the section are snapshots of their values now, casts between floating dtypes become
+ * identities, and writes go to the copies. The result can be replayed, pruned and differentiated. */
+#define reel_section_in_f64(...) reel_section_in_f64_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_section reel_section_in_f64_at(REEL_PLACE, reel_section section);
+
+/* The twin of a tensor in a section that reel_section_in_f64() made: of a node of the original section, or
+ * of a leaf that it reads. */
+#define reel_counterpart(...) reel_counterpart_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_counterpart_at(REEL_PLACE, reel_section in_f64, reel_tensor original);
+
+
+/* ---- Updates ---------------------------------------------------------------------------------------- */
+
+typedef struct reel_sgd_options {
+    size_t       size;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensors parameters;                        /* leaves, written                             */
+    reel_tensors gradients;                         /* one a parameter, its dtype and shape        */
+    reel_tensors velocities;                        /* leaves, written, one a parameter, its dtype and
+                                                       shape; may be left out where momentum is 0  */
+    reel_tensor  learning_rate;                     /* a floating scalar, read at each replay      */
+    double       momentum;
+    double       weight_decay;                      /* L2: added to the gradient as weight_decay * w */
+} reel_sgd_options;
+
+/* One step of stochastic gradient descent over all parameters:
+ *     g = gradient + weight_decay w      v = momentum v + g      w = w - learning_rate v
+ * (PyTorch's SGD.) It checks everything, then writes. */
+#define reel_sgd(...)                                                                                \
+    reel_sgd_at(REEL_HERE, &(const reel_sgd_options){.size = sizeof(reel_sgd_options), __VA_ARGS__})
+REEL_API bool reel_sgd_at(REEL_PLACE, const reel_sgd_options *options);
+
+
+/* ---- Writing an op ------------------------------------------------------------------------------------ */
+
+/* An operand as an op's code sees it. */
+typedef struct reel_array {
+    void          *data;                            /* the first element                           */
+    reel_dtype     dtype;
+    int            rank;
+    const int64_t *shape;                           /* rank sizes                                  */
+    const int64_t *strides;                         /* rank strides, in elements                   */
+    int64_t        count;                           /* elements                                    */
+} reel_array;
+
+struct reel_op;
+
+/* What the shape rule says of an output. */
+typedef struct reel_output {
+    reel_dtype dtype;
+    reel_shape shape;
+    int        view_of;                             /* -1: memory of its own (the default); else the input
+                                                       whose memory it shares,                     */
+    int64_t    offset;                              /* ... from this element on,                   */
+    int64_t    strides[REEL_MAX_RANK];              /* ... with these strides                      */
+} reel_output;
+
+/* One application of an op. */
+typedef struct reel_call {
+    reel_tape            *tape;
+    const struct reel_op *op;
+    const void           *attributes;               /* the tape's copy                             */
+    int                   inputs, outputs;
+    const reel_tensor    *input;                    /* handles: in shape rules and VJPs            */
+    const reel_tensor    *output;                   /* handles: in VJPs alone                      */
+    const reel_array     *in;                       /* operands: in shape rules (without trust in their
+                                                       data) and forwards                          */
+    const reel_array     *out;                      /* ... in forwards alone                       */
+    void                 *scratch;                  /* in forwards: as many bytes as the shape rule asked
+                                                       for, aligned to 64                          */
+    size_t                scratch_bytes;            /* ... which it does by setting this           */
+} reel_call;
+
+/* For op->inputs and op->outputs: as many as are passed. */
+#define REEL_ANY (-1)
+
+enum reel_op_flags {
+    REEL_NO_GRADIENT   = 1 << 0,                    /* not differentiable by its nature: gradients stop */
+    REEL_OUTPUT_UNREAD = 1 << 1,                    /* its VJP does not read its outputs' values   */
+    REEL_INPUTS_UNREAD = 1 << 2,                    /* ... nor its inputs' values                  */
+    REEL_ELEMENTWISE   = 1 << 3                     /* y_i depends on the broadcast x_i alone      */
+};
+
+/* An independent, slow implementation in double, for tests and the gradient lab: contiguous inputs, outputs
+ * of the right shape to be filled in. */
+typedef struct reel_reference_array {
+    int     rank;
+    int64_t shape[REEL_MAX_RANK];
+    int64_t count;
+    double *value;
+} reel_reference_array;
+typedef void (*reel_reference)(const void *attributes, const reel_reference_array *in, int inputs,
+                               reel_reference_array *out, int outputs);
+
+enum { REEL_SAMPLE_INPUTS = 4 };
+
+enum reel_layout { REEL_CONTIGUOUS, REEL_TRANSPOSED, REEL_EVERY_OTHER, REEL_REVERSED, REEL_STRETCHED };
+
+/* What an op is tested with. Values are drawn evenly from [low, high), or from -1 to 1 where both are 0. */
+typedef struct reel_sample {
+    const char *note;
+    int         inputs;                             /* 0: the op's own number                      */
+    struct {
+        reel_shape       shape;
+        double           low, high;
+        reel_dtype       dtype;                     /* REEL_NO_DTYPE: each floating dtype in turn  */
+        enum reel_layout layout;
+        const double    *values;                    /* these instead of random ones                */
+    } in[REEL_SAMPLE_INPUTS];
+    const void *attributes;
+    const char *error;                              /* this call fails, and the message has this in it */
+    bool        kink;                               /* the gradient has a jump here: forward only  */
+} reel_sample;
+
+/* An op. Every op of Reel is one of these, and a user's own op is no different. */
+typedef struct reel_op {
+    size_t      size;                               /* sizeof(reel_op)                             */
+    const char *name;
+    int         inputs, outputs;                    /* or REEL_ANY; an op that only writes has 0 outputs */
+    size_t      attributes;                         /* bytes of its attribute struct, 0 for none   */
+    unsigned    flags;                              /* of enum reel_op_flags                       */
+    bool (*writes)(const void *attributes, int input);  /* which inputs it writes, all of them leaves;
+                                                           NULL: none                              */
+
+    /* Checks the inputs and fills in `out`; false after reel_call_error(). */
+    bool (*shape)(reel_call *call, reel_output *out);
+
+    /* Computes the outputs. NULL for a view. False after reel_call_error(). It must not allocate. */
+    bool (*forward)(const reel_call *call);
+
+    /* Records the gradient into each input i with wanted[i], of input i's dtype and shape, from the
+     * gradients dy of the outputs (REEL_NONE: zero); leaves REEL_NONE for a gradient of zero. */
+    void (*vjp)(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[]);
+
+    /* Called on a copy of the attributes before a section is recorded again in f64; NULL: as they are. */
+    void (*promote)(void *attributes);
+
+    const char        *formula;                     /* "y = tanh(x); dx = (1 - y y) dy"            */
+    reel_reference     reference;
+    const reel_sample *samples;
+    size_t             sample_count;
+} reel_op;
+
+/* Applies an op to inputs, and sets `outputs` (as many as it has; NULL where it has none). The op must
+ * outlive the tape; attributes are copied. On failure outputs are failed handles. */
+REEL_API bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
+                            reel_tensor *outputs, int output_count);
+#define reel_apply(...) reel_apply_at(REEL_HERE, __VA_ARGS__)
+
+/* Puts an error on the tape from inside an op; it adds the place and the op's name. Always false. */
+REEL_API bool reel_call_error(const reel_call *call, const char *format, ...);
+
+/* Inside an op: runs work(context, begin, end) over [0, count) in pieces of at least `grain`, on the tape's
+ * threads. The pieces must not depend on each other. */
+REEL_API void reel_call_parallel(const reel_call *call, int64_t count, int64_t grain,
+                                 void (*work)(void *context, int64_t begin, int64_t end), void *context);
+
+/* The ops that Reel has, sorted by name. */
+REEL_API size_t         reel_op_count(void);
+REEL_API const reel_op *reel_op_in_table(size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

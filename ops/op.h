@@ -1,0 +1,128 @@
+/* What the ops share: shape rules, the elementwise driver, references and samples. */
+#ifndef REEL_OPS_OP_H
+#define REEL_OPS_OP_H
+
+#include <reel.h>
+
+/* ---- Public functions of ops --------------------------------------------------------------------------- */
+
+/* Applies an op of one output. */
+reel_tensor reel_apply_one(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes);
+
+#define REEL_DEFINE_UNARY(name)                                                                      \
+    reel_tensor reel_##name##_at(REEL_PLACE, reel_tensor x)                                          \
+    {                                                                                                \
+        return reel_apply_one(file, line, &reel_op_##name, REEL_TENSORS(x), NULL);                   \
+    }
+#define REEL_DEFINE_BINARY(name)                                                                     \
+    reel_tensor reel_##name##_at(REEL_PLACE, reel_tensor a, reel_tensor b)                           \
+    {                                                                                                \
+        return reel_apply_one(file, line, &reel_op_##name, REEL_TENSORS(a, b), NULL);                \
+    }
+
+/* ---- Shape rules ----------------------------------------------------------------------------------------- */
+
+enum { REEL_FLOATS = 1 << REEL_F16 | 1 << REEL_BF16 | 1 << REEL_F32 | 1 << REEL_F64,
+       REEL_INTEGERS = 1 << REEL_I32 | 1 << REEL_I64 | 1 << REEL_U8 };
+
+/* All inputs have the same dtype, one of `allowed` (a set of 1 << dtype); the output has it too, and the
+ * inputs' shapes broadcast to its shape. */
+bool reel_elementwise_shape(reel_call *call, reel_output *out, unsigned allowed);
+
+/* reel_call_error() for an input of a dtype that the op does not take. */
+bool reel_check_dtype(reel_call *call, int input, unsigned allowed);
+
+/* An axis counted from the front, or an error that names it. */
+bool reel_check_axis(reel_call *call, int input, int axis, int *normal);
+
+/* The output is input 0's memory with the given sizes and strides. */
+void reel_view_output(const reel_call *call, reel_output *out);
+
+/* ---- Elementwise ops ------------------------------------------------------------------------------------- */
+
+/* One kernel a dtype, on contiguous runs; `out` may be in[0]. The half types go through f32. */
+typedef void (*reel_kernel)(int64_t n, const void *const in[], void *out, const void *attributes);
+
+typedef struct reel_kernels {
+    reel_kernel f32, f64, i32, i64, u8;
+} reel_kernels;
+
+bool reel_elementwise(const reel_call *call, const reel_kernels *kernels);
+
+/* A kernel called NAME over elements of TYPE, with the inputs called a, b and c. */
+#define REEL_KERNEL(NAME, TYPE, INPUTS, EXPRESSION)                                                  \
+    static void NAME(int64_t n, const void *const in[], void *out, const void *attributes)           \
+    {                                                                                                \
+        (void)attributes;                                                                            \
+        TYPE *y = (TYPE *)out;                                                                       \
+        const TYPE *a_ = in[0], *b_ = in[INPUTS > 1 ? 1 : 0], *c_ = in[INPUTS > 2 ? 2 : 0];           \
+        for (int64_t i = 0; i < n; i++) {                                                            \
+            TYPE a = a_[i], b = b_[i], c = c_[i];                                                    \
+            (void)b;                                                                                 \
+            (void)c;                                                                                 \
+            y[i] = (TYPE)(EXPRESSION);                                                               \
+        }                                                                                            \
+    }
+
+/* ---- References and samples ------------------------------------------------------------------------------ */
+
+/* out[i] = f(the inputs that broadcast to it). */
+void reel_reference_map(double (*f)(const double *x, const void *attributes), const void *attributes,
+                        const reel_reference_array *in, int inputs, reel_reference_array *out);
+
+#define REEL_REFERENCE(NAME, EXPRESSION)                                                             \
+    static double NAME##_one(const double *x, const void *attributes)                                \
+    {                                                                                                \
+        (void)attributes;                                                                            \
+        return EXPRESSION;                                                                           \
+    }                                                                                                \
+    static void NAME(const void *attributes, const reel_reference_array *in, int inputs,             \
+                     reel_reference_array *out, int outputs)                                         \
+    {                                                                                                \
+        (void)outputs;                                                                               \
+        reel_reference_map(NAME##_one, attributes, in, inputs, out);                                 \
+    }
+
+#define REEL_SIZES(...)                                                                              \
+    {                                                                                                \
+        .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), .size = { __VA_ARGS__ }   \
+    }
+#define REEL_SAMPLES(array) .samples = array, .sample_count = sizeof(array) / sizeof(array[0])
+
+/* What every op of one input, elementwise, is tried on. */
+#define REEL_UNARY_SAMPLES(from, to)                                                                 \
+    {.note = "matrix", .in = {{.shape = REEL_SIZES(2, 3), .low = from, .high = to}}},                \
+    {.note = "scalar", .in = {{.low = from, .high = to}}},                                           \
+    {.note = "empty", .in = {{.shape = REEL_SIZES(0, 5), .low = from, .high = to}}},                 \
+    {.note = "longer than a block", .in = {{.shape = REEL_SIZES(3, 201), .low = from, .high = to}}}, \
+    {.note = "transposed",                                                                           \
+     .in = {{.shape = REEL_SIZES(4, 3), .low = from, .high = to, .layout = REEL_TRANSPOSED}}},       \
+    {.note = "every other",                                                                          \
+     .in = {{.shape = REEL_SIZES(5), .low = from, .high = to, .layout = REEL_EVERY_OTHER}}},         \
+    {.note = "reversed",                                                                             \
+     .in = {{.shape = REEL_SIZES(2, 4), .low = from, .high = to, .layout = REEL_REVERSED}}},         \
+    {.note = "stretched",                                                                            \
+     .in = {{.shape = REEL_SIZES(3, 2), .low = from, .high = to, .layout = REEL_STRETCHED}}}
+
+/* ... and of two. */
+#define REEL_PAIR(a, b, from, to)                                                                    \
+    .in = { {.shape = a, .low = from, .high = to}, {.shape = b, .low = from, .high = to} }
+#define REEL_BINARY_SAMPLES(from, to)                                                                \
+    {.note = "same shapes", REEL_PAIR(REEL_SIZES(2, 3), REEL_SIZES(2, 3), from, to)},                \
+    {.note = "scalars", .in = {{.low = from, .high = to}, {.low = from, .high = to}}},               \
+    {.note = "a row", REEL_PAIR(REEL_SIZES(4, 3), REEL_SIZES(3), from, to)},                         \
+    {.note = "both stretch", REEL_PAIR(REEL_SIZES(3, 1), REEL_SIZES(2, 1, 4), from, to)},            \
+    {.note = "with a scalar", .in = {{.low = from, .high = to},                                      \
+                                     {.shape = REEL_SIZES(2, 2), .low = from, .high = to}}},         \
+    {.note = "empty", REEL_PAIR(REEL_SIZES(0, 3), REEL_SIZES(3), from, to)},                         \
+    {.note = "longer than a block", REEL_PAIR(REEL_SIZES(2, 300), REEL_SIZES(2, 300), from, to)},    \
+    {.note = "transposed and reversed",                                                              \
+     .in = {{.shape = REEL_SIZES(3, 4), .low = from, .high = to, .layout = REEL_TRANSPOSED},         \
+            {.shape = REEL_SIZES(3, 4), .low = from, .high = to, .layout = REEL_REVERSED}}},         \
+    {.note = "do not broadcast", REEL_PAIR(REEL_SIZES(2, 3), REEL_SIZES(2, 4), from, to),            \
+     .error = "[2,3] f32 and [2,4] f32 do not broadcast"},                                           \
+    {.note = "dtypes differ",                                                                        \
+     .in = {{.shape = REEL_SIZES(2), .dtype = REEL_F32}, {.shape = REEL_SIZES(2), .dtype = REEL_F64}},\
+     .error = "dtypes differ"}
+
+#endif
