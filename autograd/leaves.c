@@ -49,7 +49,8 @@ static reel_node *leaf_node(reel_tape *tape, const char *file, int line, reel_dt
     node->file = tape->sweeping ? tape->inherit_file : file;
     node->line = tape->sweeping ? tape->inherit_line : line;
     node->outputs = 1;
-    node->flags = REEL_NODE_COMPUTED | (variable ? REEL_NODE_VARIABLE : 0);
+    node->flags = REEL_NODE_COMPUTED | (variable ? REEL_NODE_VARIABLE : 0) |
+                  (reel_is_contiguous(node->rank, node->shape, node->strides) ? REEL_NODE_CONTIGUOUS : 0);
     return node;
 }
 

@@ -1,6 +1,6 @@
 /* Recording: an op's inputs are checked, its shape rule asked, memory taken, the op run, and only when all
  * that has succeeded is its node counted as part of the tape. */
-#include "autograd/tape.h"
+#include "autograd/elementwise.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 
@@ -38,8 +38,13 @@ static void note_writes(reel_tape *tape, const reel_node *head)
 bool reel_execute(reel_tape *tape, uint32_t id)
 {
     reel_node *head = reel_node_at(tape, id);
+    if (head->flags & REEL_NODE_PLAIN) {
+        reel_run_plain(tape, head);
+        return true;
+    }
     const reel_op *op = head->op;
-    if (op->forward) {
+    bool (*forward)(const reel_call *) = op->kernels ? reel_elementwise_run : op->forward;
+    if (forward) {
         reel_array few[RECORD_FEW], out[RECORD_MOST_OUTPUTS];
         reel_array *in = call_operands(tape, head->inputs, few);
         const uint32_t *input = reel_node_inputs(head);
@@ -54,7 +59,7 @@ bool reel_execute(reel_tape *tape, uint32_t id)
         };
         tape->here_file = head->file;
         tape->here_line = head->line;
-        if (!op->forward(&call))
+        if (!forward(&call))
             return false;
     }
     if (op->writes)
@@ -97,8 +102,8 @@ static bool record_no_memory(const struct record *r, size_t bytes)
 static bool check_op(const struct record *r, int outputs)
 {
     const reel_op *op = r->op;
-    if (op->size < sizeof *op || !op->shape || op->outputs > RECORD_MOST_OUTPUTS)
-        return record_fail(r, "the op's struct is not complete (size, shape rule, at most 8 outputs)");
+    if (op->size < sizeof *op || !(op->shape || op->kernels) || outputs > RECORD_MOST_OUTPUTS)
+        return record_fail(r, "the op's struct is not complete (its size, a shape rule or kernels, at most 8 outputs)");
     if (op->inputs != REEL_ANY && (size_t)op->inputs != r->inputs.count)
         return reel_tape_fail(r->tape, r->file, r->line, op->name, "%zu inputs for an op of %d", r->inputs.count,
                               op->inputs);
@@ -149,7 +154,8 @@ static bool infer_outputs(struct record *r, reel_array *in)
     };
     r->tape->here_file = r->file;
     r->tape->here_line = r->line;
-    return r->op->shape(&r->call, r->output) || record_fail(r, "the shape rule failed");
+    bool (*shape)(reel_call *, reel_output *) = r->op->shape ? r->op->shape : reel_elementwise_shape;
+    return shape(&r->call, r->output) || record_fail(r, "the shape rule failed");
 }
 
 static bool check_output(const struct record *r, int i)
@@ -228,6 +234,8 @@ static bool make_node(struct record *r, int i, reel_node **head)
             node->flags &= (uint16_t)~REEL_NODE_VARIABLE;
         if (!share_or_make_shape(r, node, out) || !give_memory(r, node, out))
             return false;
+        if (reel_is_contiguous(node->rank, node->shape, node->strides))
+            node->flags |= REEL_NODE_CONTIGUOUS;
     }
     if (i == 0) {
         *head = node;
@@ -301,6 +309,11 @@ bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const voi
         outputs[i] = (reel_tensor){tape, 0, 0};
     if (reel_failed(tape))
         return false;
+    uint32_t plain = op->kernels && output_count == 1 ? reel_record_plain(file, line, tape, op, inputs, attributes) : 0;
+    if (plain) {
+        outputs[0] = reel_handle(tape, plain);
+        return true;
+    }
     struct record r;
     r.tape = tape;
     r.op = op;

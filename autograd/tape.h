@@ -17,7 +17,9 @@ enum reel_node_flags {
     REEL_NODE_FINAL    = 1 << 3,                    /* recorded by a sweep that was said to be final */
     REEL_NODE_RECYCLED = 1 << 4,                    /* its memory serves another node by now       */
     REEL_NODE_RESULT   = 1 << 5,                    /* handed to the caller of a sweep             */
-    REEL_NODE_NOTE     = 1 << 6                     /* no value: it holds a section's details      */
+    REEL_NODE_NOTE     = 1 << 6,                    /* no value: it holds a section's details      */
+    REEL_NODE_CONTIGUOUS = 1 << 7,                  /* laid out with the last dimension fastest    */
+    REEL_NODE_PLAIN    = 1 << 8                     /* a plain call: see elementwise.h             */
 };
 
 /* An op of the sweep's own, which writes a temporary rather than a leaf; beside enum reel_op_flags. */
@@ -85,6 +87,12 @@ struct reel_tape {
     const char *here_file;                          /* the place of the call that runs now         */
     int         here_line;
     reel_piece *free_pieces[REEL_BUCKETS];
+    uint32_t    swept;                              /* the last sweep that succeeded, whose gradients are
+                                                       known to its nodes,                         */
+    uint32_t    swept_generation;                   /* ... unless they are of a later generation   */
+    reel_watcher watcher;                           /* looks on at each step of a sweep            */
+    void       *watcher_user;
+    int         step;
 
     void       *scratch;                            /* shared by all forwards                      */
     size_t      scratch_bytes;

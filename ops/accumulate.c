@@ -4,14 +4,6 @@
 #include "autograd/tape.h"
 #include "ops/op.h"
 
-static bool accumulate_shape(reel_call *call, reel_output *out)
-{
-    if (!reel_elementwise_shape(call, out, REEL_FLOATS))
-        return false;
-    reel_view_output(call, out);
-    return true;
-}
-
 static bool accumulate_writes(const void *attributes, int input)
 {
     (void)attributes;
@@ -29,16 +21,12 @@ static void accumulate_vjp(const reel_call *call, const reel_tensor dy[], reel_t
 REEL_KERNEL(accumulate_f32, float, 2, a + b)
 REEL_KERNEL(accumulate_f64, double, 2, a + b)
 
-static bool accumulate_forward(const reel_call *call)
-{
-    static const reel_kernels kernels = {.f32 = accumulate_f32, .f64 = accumulate_f64};
-    return reel_elementwise(call, &kernels);
-}
+REEL_FLOAT_KERNELS(accumulate)
 
 const reel_op reel_op_accumulate = {
     .size = sizeof(reel_op), .name = "accumulate", .inputs = 2, .outputs = 1, .writes = accumulate_writes,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD | REEL_OP_IN_SWEEP,
-    .shape = accumulate_shape, .forward = accumulate_forward, .vjp = accumulate_vjp,
+    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD | REEL_OP_IN_SWEEP,
+    .kernels = accumulate_kernels, .vjp = accumulate_vjp,
     .formula = "y = a + b in a's memory; da = dy, db = dy",
 };
 

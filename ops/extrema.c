@@ -10,13 +10,6 @@
 
 #include <math.h>
 
-#define EXTREMA_FORWARD(NAME, KERNELS)                                                               \
-    static bool NAME##_forward(const reel_call *call)                                                \
-    {                                                                                                \
-        static const reel_kernels kernels = KERNELS;                                                 \
-        return reel_elementwise(call, &kernels);                                                     \
-    }
-
 /* ---- gates ----------------------------------------------------------------------------------------------- */
 
 /* g where a > b, g / 2 where a = b, else 0; NaN in a or b counts as no order at all. */
@@ -24,13 +17,7 @@
 
 REEL_KERNEL(greater_gate_f32, float, 3, GATE_GREATER)
 REEL_KERNEL(greater_gate_f64, double, 3, GATE_GREATER)
-#define GREATER_GATE_KERNELS {.f32 = greater_gate_f32, .f64 = greater_gate_f64}
-EXTREMA_FORWARD(greater_gate, GREATER_GATE_KERNELS)
-
-static bool gate_shape(reel_call *call, reel_output *out)
-{
-    return reel_elementwise_shape(call, out, REEL_FLOATS);
-}
+REEL_FLOAT_KERNELS(greater_gate)
 
 extern const reel_op reel_op_greater_gate, reel_op_relu_gate;
 
@@ -42,7 +29,7 @@ static reel_tensor greater_gate(reel_tensor a, reel_tensor b, reel_tensor g)
 static void greater_gate_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     if (wanted[2])
-        dx[2] = reel_sum_to(greater_gate(call->input[0], call->input[1], dy[0]), reel_shape_of(call->input[2]));
+        dx[2] = reel_sum_like(greater_gate(call->input[0], call->input[1], dy[0]), call->input[2]);
 }
 
 REEL_REFERENCE(greater_gate_reference, x[0] > x[1] ? x[2] : x[0] == x[1] ? x[2] / 2 : 0)
@@ -57,16 +44,15 @@ static const reel_sample greater_gate_samples[] = {
 
 const reel_op reel_op_greater_gate = {
     .size = sizeof(reel_op), .name = "greater_gate", .inputs = 3, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD,
-    .shape = gate_shape, .forward = greater_gate_forward, .vjp = greater_gate_vjp,
+    .flags = REEL_OUTPUT_UNREAD,
+    .kernels = greater_gate_kernels, .vjp = greater_gate_vjp,
     .formula = "y = g where a > b, g / 2 where a = b, else 0; dg = the same gate of dy",
     .reference = greater_gate_reference, REEL_SAMPLES(greater_gate_samples),
 };
 
 REEL_KERNEL(relu_gate_f32, float, 2, a > 0 ? b : 0)
 REEL_KERNEL(relu_gate_f64, double, 2, a > 0 ? b : 0)
-#define RELU_GATE_KERNELS {.f32 = relu_gate_f32, .f64 = relu_gate_f64}
-EXTREMA_FORWARD(relu_gate, RELU_GATE_KERNELS)
+REEL_FLOAT_KERNELS(relu_gate)
 
 static reel_tensor relu_gate(reel_tensor x, reel_tensor g)
 {
@@ -76,7 +62,7 @@ static reel_tensor relu_gate(reel_tensor x, reel_tensor g)
 static void relu_gate_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     if (wanted[1])
-        dx[1] = reel_sum_to(relu_gate(call->input[0], dy[0]), reel_shape_of(call->input[1]));
+        dx[1] = reel_sum_like(relu_gate(call->input[0], dy[0]), call->input[1]);
 }
 
 REEL_REFERENCE(relu_gate_reference, x[0] > 0 ? x[1] : 0)
@@ -90,8 +76,8 @@ static const reel_sample relu_gate_samples[] = {
 
 const reel_op reel_op_relu_gate = {
     .size = sizeof(reel_op), .name = "relu_gate", .inputs = 2, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD,
-    .shape = gate_shape, .forward = relu_gate_forward, .vjp = relu_gate_vjp,
+    .flags = REEL_OUTPUT_UNREAD,
+    .kernels = relu_gate_kernels, .vjp = relu_gate_vjp,
     .formula = "y = g where x > 0, else 0; dg = the same gate of dy",
     .reference = relu_gate_reference, REEL_SAMPLES(relu_gate_samples),
 };
@@ -105,24 +91,15 @@ const reel_op reel_op_relu_gate = {
     REEL_KERNEL(NAME##_i32, int32_t, 2, CHOICE)                                                      \
     REEL_KERNEL(NAME##_i64, int64_t, 2, CHOICE)                                                      \
     REEL_KERNEL(NAME##_u8, uint8_t, 2, CHOICE)                                                       \
-    static bool NAME##_forward(const reel_call *call)                                                \
-    {                                                                                                \
-        static const reel_kernels kernels = {NAME##_f32, NAME##_f64, NAME##_i32, NAME##_i64, NAME##_u8};     \
-        return reel_elementwise(call, &kernels);                                                     \
-    }
+    REEL_ALL_KERNELS(NAME)
 
 EXTREMA_KERNELS(maximum, a > b ? a : b)
 EXTREMA_KERNELS(minimum, a < b ? a : b)
 
-static bool extrema_shape(reel_call *call, reel_output *out)
-{
-    return reel_elementwise_shape(call, out, REEL_FLOATS | REEL_INTEGERS);
-}
-
 /* dx of the operand that wins where `high` > `low`. */
 static reel_tensor extrema_share(const reel_call *call, int into, int high, int low, reel_tensor dy)
 {
-    return reel_sum_to(greater_gate(call->input[high], call->input[low], dy), reel_shape_of(call->input[into]));
+    return reel_sum_like(greater_gate(call->input[high], call->input[low], dy), call->input[into]);
 }
 
 static void maximum_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
@@ -149,8 +126,8 @@ static const reel_sample minimum_samples[] = {REEL_BINARY_SAMPLES(-3, 3), EXTREM
 
 const reel_op reel_op_maximum = {
     .size = sizeof(reel_op), .name = "maximum", .inputs = 2, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD,
-    .shape = extrema_shape, .forward = maximum_forward, .vjp = maximum_vjp,
+    .flags = REEL_OUTPUT_UNREAD,
+    .kernels = maximum_kernels, .vjp = maximum_vjp,
     .formula = "y = max(a, b); da = dy where a > b, dy / 2 where a = b", .reference = maximum_reference,
     REEL_SAMPLES(maximum_samples),
 };
@@ -158,8 +135,8 @@ REEL_DEFINE_BINARY(maximum)
 
 const reel_op reel_op_minimum = {
     .size = sizeof(reel_op), .name = "minimum", .inputs = 2, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD,
-    .shape = extrema_shape, .forward = minimum_forward, .vjp = minimum_vjp,
+    .flags = REEL_OUTPUT_UNREAD,
+    .kernels = minimum_kernels, .vjp = minimum_vjp,
     .formula = "y = min(a, b); da = dy where a < b, dy / 2 where a = b", .reference = minimum_reference,
     REEL_SAMPLES(minimum_samples),
 };
@@ -169,8 +146,7 @@ REEL_DEFINE_BINARY(minimum)
 
 REEL_KERNEL(relu_f32, float, 1, a > 0 || a != a ? a : 0)
 REEL_KERNEL(relu_f64, double, 1, a > 0 || a != a ? a : 0)
-#define RELU_KERNELS {.f32 = relu_f32, .f64 = relu_f64}
-EXTREMA_FORWARD(relu, RELU_KERNELS)
+REEL_FLOAT_KERNELS(relu)
 
 static void relu_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -185,8 +161,8 @@ static const reel_sample relu_samples[] = {
 };
 
 const reel_op reel_op_relu = {
-    .size = sizeof(reel_op), .name = "relu", .inputs = 1, .outputs = 1, .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD,
-    .shape = gate_shape, .forward = relu_forward, .vjp = relu_vjp,
+    .size = sizeof(reel_op), .name = "relu", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
+    .kernels = relu_kernels, .vjp = relu_vjp,
     .formula = "y = max(x, 0); dx = dy where x > 0, else 0", .reference = relu_reference, REEL_SAMPLES(relu_samples),
 };
 REEL_DEFINE_UNARY(relu)

@@ -42,31 +42,6 @@ void reel_view_output(const reel_call *call, reel_output *out)
     }
 }
 
-bool reel_elementwise_shape(reel_call *call, reel_output *out, unsigned allowed)
-{
-    const reel_array *a = &call->in[0];
-    if (!reel_check_dtype(call, 0, allowed))
-        return false;
-    out->dtype = a->dtype;
-    out->shape.rank = a->rank;
-    for (int i = 0; i < a->rank; i++)
-        out->shape.size[i] = a->shape[i];
-    for (int i = 1; i < call->inputs; i++) {
-        const reel_array *b = &call->in[i];
-        if (b->dtype != a->dtype)
-            return reel_call_error(call, "dtypes differ: %s and %s", reel_describe(call->input[0]).text,
-                                   reel_describe(call->input[i]).text);
-        reel_shape wider;
-        if (b->shape == a->shape && b->rank == a->rank)
-            continue;
-        if (!reel_broadcast_shapes(out->shape.rank, out->shape.size, b->rank, b->shape, &wider))
-            return reel_call_error(call, "%s and %s do not broadcast", reel_describe(call->input[0]).text,
-                                   reel_describe(call->input[i]).text);
-        out->shape = wider;
-    }
-    return true;
-}
-
 /* The element of a broadcast input that belongs to element `index` of the output. */
 static int64_t reference_index(const reel_reference_array *in, const reel_reference_array *out, int64_t index)
 {

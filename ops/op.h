@@ -25,10 +25,6 @@ reel_tensor reel_apply_one(REEL_PLACE, const reel_op *op, reel_tensors inputs, c
 enum { REEL_FLOATS = 1 << REEL_F16 | 1 << REEL_BF16 | 1 << REEL_F32 | 1 << REEL_F64,
        REEL_INTEGERS = 1 << REEL_I32 | 1 << REEL_I64 | 1 << REEL_U8 };
 
-/* All inputs have the same dtype, one of `allowed` (a set of 1 << dtype); the output has it too, and the
- * inputs' shapes broadcast to its shape. */
-bool reel_elementwise_shape(reel_call *call, reel_output *out, unsigned allowed);
-
 /* reel_call_error() for an input of a dtype that the op does not take. */
 bool reel_check_dtype(reel_call *call, int input, unsigned allowed);
 
@@ -39,15 +35,6 @@ bool reel_check_axis(reel_call *call, int input, int axis, int *normal);
 void reel_view_output(const reel_call *call, reel_output *out);
 
 /* ---- Elementwise ops ------------------------------------------------------------------------------------- */
-
-/* One kernel a dtype, on contiguous runs; `out` may be in[0]. The half types go through f32. */
-typedef void (*reel_kernel)(int64_t n, const void *const in[], void *out, const void *attributes);
-
-typedef struct reel_kernels {
-    reel_kernel f32, f64, i32, i64, u8;
-} reel_kernels;
-
-bool reel_elementwise(const reel_call *call, const reel_kernels *kernels);
 
 /* A kernel called NAME over elements of TYPE, with the inputs called a, b and c. */
 #define REEL_KERNEL(NAME, TYPE, INPUTS, EXPRESSION)                                                  \
@@ -63,6 +50,21 @@ bool reel_elementwise(const reel_call *call, const reel_kernels *kernels);
             y[i] = (TYPE)(EXPRESSION);                                                               \
         }                                                                                            \
     }
+
+/* The kernels of an op for the floating dtypes alone, and for all of them, called PREFIX_f32 and so on. */
+#define REEL_FLOAT_KERNELS(PREFIX)                                                                   \
+    static const reel_kernel PREFIX##_kernels[REEL_DTYPES] = {                                       \
+        [REEL_F32] = PREFIX##_f32, [REEL_F64] = PREFIX##_f64};
+#define REEL_ALL_KERNELS(PREFIX)                                                                     \
+    static const reel_kernel PREFIX##_kernels[REEL_DTYPES] = {                                       \
+        [REEL_F32] = PREFIX##_f32, [REEL_F64] = PREFIX##_f64, [REEL_I32] = PREFIX##_i32,             \
+        [REEL_I64] = PREFIX##_i64, [REEL_U8] = PREFIX##_u8};
+
+/* An elementwise op of one input without attributes: kernels from C expressions in `a`, and the public function. */
+#define REEL_UNARY_KERNELS(NAME, F32, F64)                                                           \
+    REEL_KERNEL(NAME##_f32, float, 1, F32)                                                           \
+    REEL_KERNEL(NAME##_f64, double, 1, F64)                                                          \
+    REEL_FLOAT_KERNELS(NAME)
 
 /* ---- References and samples ------------------------------------------------------------------------------ */
 

@@ -2,15 +2,29 @@
 #include <reel.h>
 
 #define TABLE_OPS(X)                                                                                 \
+    X(abs)                                                                                           \
     X(add)                                                                                           \
     X(affine)                                                                                        \
     X(broadcast)                                                                                     \
     X(cast)                                                                                          \
+    X(clip)                                                                                          \
+    X(clip_gate)                                                                                     \
     X(contiguous)                                                                                    \
+    X(cos)                                                                                           \
     X(div)                                                                                           \
+    X(equal)                                                                                         \
+    X(erf)                                                                                           \
     X(exp)                                                                                           \
+    X(expm1)                                                                                         \
+    X(gelu)                                                                                          \
+    X(greater)                                                                                       \
+    X(greater_equal)                                                                                 \
     X(greater_gate)                                                                                  \
+    X(leaky_relu)                                                                                    \
+    X(less)                                                                                          \
+    X(less_equal)                                                                                    \
     X(log)                                                                                           \
+    X(log1p)                                                                                         \
     X(log_softmax)                                                                                   \
     X(logsumexp)                                                                                     \
     X(matmul)                                                                                        \
@@ -21,18 +35,27 @@
     X(minimum)                                                                                       \
     X(mul)                                                                                           \
     X(neg)                                                                                           \
+    X(not_equal)                                                                                     \
     X(permute)                                                                                       \
+    X(pow)                                                                                           \
     X(relu)                                                                                          \
     X(relu_gate)                                                                                     \
     X(reshape)                                                                                       \
+    X(rsqrt)                                                                                         \
     X(sgd)                                                                                           \
+    X(sigmoid)                                                                                       \
+    X(sign)                                                                                          \
+    X(sin)                                                                                           \
     X(slice)                                                                                         \
     X(softmax)                                                                                       \
+    X(softplus)                                                                                      \
+    X(sqrt)                                                                                          \
     X(stop_gradient)                                                                                 \
     X(sub)                                                                                           \
     X(sum)                                                                                           \
     X(tanh)                                                                                          \
-    X(unslice)
+    X(unslice)                                                                                       \
+    X(where)
 
 #define TABLE_DECLARE(name) extern const reel_op reel_op_##name;
 #define TABLE_ROW(name)     &reel_op_##name,

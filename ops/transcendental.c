@@ -1,30 +1,21 @@
-/* exp, log and tanh, elementwise, by the C library's functions.
+/* exp, log, expm1, log1p, tanh, sin and cos, elementwise, by the C library's functions.
  *
- *     y = e^x        dx = dy y
- *     y = ln x       dx = dy / x
- *     y = tanh x     dx = dy (1 - y y)
+ *     y = e^x          dx = dy y
+ *     y = ln x         dx = dy / x
+ *     y = e^x - 1      dx = dy (y + 1)
+ *     y = ln(1 + x)    dx = dy / (1 + x)
+ *     y = tanh x       dx = dy (1 - y y)
+ *     y = sin x        dx = dy cos x
+ *     y = cos x        dx = -dy sin x
  *
  * The gradients of exp and tanh are taken from y: where tanh rounds to 1 it is exactly 0, the right limit. */
 #include "ops/op.h"
 
 #include <math.h>
 
-#define TRANSCENDENTAL(NAME)                                                                         \
-    REEL_KERNEL(NAME##_f32, float, 1, NAME##f(a))                                                    \
-    REEL_KERNEL(NAME##_f64, double, 1, NAME(a))                                                      \
-    static bool NAME##_forward(const reel_call *call)                                                \
-    {                                                                                                \
-        static const reel_kernels kernels = {.f32 = NAME##_f32, .f64 = NAME##_f64};                  \
-        return reel_elementwise(call, &kernels);                                                     \
-    }                                                                                                \
-    static bool NAME##_shape(reel_call *call, reel_output *out)                                      \
-    {                                                                                                \
-        return reel_elementwise_shape(call, out, REEL_FLOATS);                                       \
-    }
-
 /* ---- exp ------------------------------------------------------------------------------------------------- */
 
-TRANSCENDENTAL(exp)
+REEL_UNARY_KERNELS(exp, expf(a), exp(a))
 
 static void exp_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -40,15 +31,15 @@ static const reel_sample exp_samples[] = {
 
 const reel_op reel_op_exp = {
     .size = sizeof(reel_op), .name = "exp", .inputs = 1, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_INPUTS_UNREAD,
-    .shape = exp_shape, .forward = exp_forward, .vjp = exp_vjp,
+    .flags = REEL_INPUTS_UNREAD,
+    .kernels = exp_kernels, .vjp = exp_vjp,
     .formula = "y = exp(x); dx = dy y", .reference = exp_reference, REEL_SAMPLES(exp_samples),
 };
 REEL_DEFINE_UNARY(exp)
 
 /* ---- log ------------------------------------------------------------------------------------------------- */
 
-TRANSCENDENTAL(log)
+REEL_UNARY_KERNELS(log, logf(a), log(a))
 
 static void log_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -64,15 +55,91 @@ static const reel_sample log_samples[] = {
 
 const reel_op reel_op_log = {
     .size = sizeof(reel_op), .name = "log", .inputs = 1, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD,
-    .shape = log_shape, .forward = log_forward, .vjp = log_vjp,
+    .flags = REEL_OUTPUT_UNREAD,
+    .kernels = log_kernels, .vjp = log_vjp,
     .formula = "y = log(x); dx = dy / x", .reference = log_reference, REEL_SAMPLES(log_samples),
 };
 REEL_DEFINE_UNARY(log)
 
+/* ---- expm1 and log1p --------------------------------------------------------------------------------------- */
+
+REEL_UNARY_KERNELS(expm1, expm1f(a), expm1(a))
+
+static void expm1_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    dx[0] = reel_mul(dy[0], reel_affine(call->output[0], 1, 1));
+}
+
+REEL_REFERENCE(expm1_reference, (double)(expl((long double)x[0]) - 1))
+static const reel_sample expm1_samples[] = {REEL_UNARY_SAMPLES(-3, 3)};
+
+const reel_op reel_op_expm1 = {
+    .size = sizeof(reel_op), .name = "expm1", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
+    .kernels = expm1_kernels, .vjp = expm1_vjp,
+    .formula = "y = exp(x) - 1; dx = dy (y + 1)", .reference = expm1_reference, REEL_SAMPLES(expm1_samples),
+};
+REEL_DEFINE_UNARY(expm1)
+
+REEL_UNARY_KERNELS(log1p, log1pf(a), log1p(a))
+
+static void log1p_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    dx[0] = reel_div(dy[0], reel_affine(call->input[0], 1, 1));
+}
+
+REEL_REFERENCE(log1p_reference, (double)logl(1 + (long double)x[0]))
+static const reel_sample log1p_samples[] = {REEL_UNARY_SAMPLES(-.6, 3)};
+
+const reel_op reel_op_log1p = {
+    .size = sizeof(reel_op), .name = "log1p", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
+    .kernels = log1p_kernels, .vjp = log1p_vjp,
+    .formula = "y = log(1 + x); dx = dy / (1 + x)", .reference = log1p_reference, REEL_SAMPLES(log1p_samples),
+};
+REEL_DEFINE_UNARY(log1p)
+
+/* ---- sin and cos --------------------------------------------------------------------------------------------- */
+
+REEL_UNARY_KERNELS(sin, sinf(a), sin(a))
+
+static void sin_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    dx[0] = reel_mul(dy[0], reel_cos(call->input[0]));
+}
+
+REEL_REFERENCE(sin_reference, 2 * tan(x[0] / 2) / (1 + tan(x[0] / 2) * tan(x[0] / 2)))
+static const reel_sample sin_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5)};
+
+const reel_op reel_op_sin = {
+    .size = sizeof(reel_op), .name = "sin", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
+    .kernels = sin_kernels, .vjp = sin_vjp,
+    .formula = "y = sin(x); dx = dy cos(x)", .reference = sin_reference, REEL_SAMPLES(sin_samples),
+};
+REEL_DEFINE_UNARY(sin)
+
+REEL_UNARY_KERNELS(cos, cosf(a), cos(a))
+
+static void cos_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    dx[0] = reel_mul(dy[0], reel_neg(reel_sin(call->input[0])));
+}
+
+REEL_REFERENCE(cos_reference, 1 - 2 * sin(x[0] / 2) * sin(x[0] / 2))
+static const reel_sample cos_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5)};
+
+const reel_op reel_op_cos = {
+    .size = sizeof(reel_op), .name = "cos", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
+    .kernels = cos_kernels, .vjp = cos_vjp,
+    .formula = "y = cos(x); dx = -dy sin(x)", .reference = cos_reference, REEL_SAMPLES(cos_samples),
+};
+REEL_DEFINE_UNARY(cos)
+
 /* ---- tanh ------------------------------------------------------------------------------------------------ */
 
-TRANSCENDENTAL(tanh)
+REEL_UNARY_KERNELS(tanh, tanhf(a), tanh(a))
 
 static void tanh_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -95,8 +162,8 @@ static const reel_sample tanh_samples[] = {
 
 const reel_op reel_op_tanh = {
     .size = sizeof(reel_op), .name = "tanh", .inputs = 1, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_INPUTS_UNREAD,
-    .shape = tanh_shape, .forward = tanh_forward, .vjp = tanh_vjp,
+    .flags = REEL_INPUTS_UNREAD,
+    .kernels = tanh_kernels, .vjp = tanh_vjp,
     .formula = "y = tanh(x); dx = dy (1 - y y)", .reference = tanh_reference, REEL_SAMPLES(tanh_samples),
 };
 REEL_DEFINE_UNARY(tanh)

@@ -6,6 +6,7 @@
  *     stop_gradient   no gradient
  *
  * and contiguous, which lays x out anew. */
+#include "autograd/tape.h"
 #include "core/shape.h"
 #include "ops/op.h"
 
@@ -303,6 +304,15 @@ reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
     return done ? sum : reel_reshape_at(file, line, sum, shape);
 }
 
+reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
+{
+    const reel_node *from = reel_is_valid(x) ? reel_node_at(x.tape, x.node) : NULL;
+    const reel_node *to = reel_is_valid(like) ? reel_node_at(like.tape, like.node) : NULL;
+    if (from && to && reel_same_sizes(from->rank, from->shape, to->rank, to->shape))
+        return x;
+    return reel_sum_to_at(file, line, x, reel_shape_of(like));
+}
+
 /* ---- stop_gradient ------------------------------------------------------------------------------------------------ */
 
 static bool same_view(reel_call *call, reel_output *out)
@@ -335,16 +345,7 @@ REEL_KERNEL(contiguous_i32, int32_t, 1, a)
 REEL_KERNEL(contiguous_i64, int64_t, 1, a)
 REEL_KERNEL(contiguous_u8, uint8_t, 1, a)
 
-static bool contiguous_forward(const reel_call *call)
-{
-    static const reel_kernels kernels = {contiguous_f32, contiguous_f64, contiguous_i32, contiguous_i64, contiguous_u8};
-    return reel_elementwise(call, &kernels);
-}
-
-static bool contiguous_shape(reel_call *call, reel_output *out)
-{
-    return reel_elementwise_shape(call, out, REEL_FLOATS | REEL_INTEGERS);
-}
+REEL_ALL_KERNELS(contiguous)
 
 static void contiguous_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -355,8 +356,8 @@ static void contiguous_vjp(const reel_call *call, const reel_tensor dy[], reel_t
 
 const reel_op reel_op_contiguous = {
     .size = sizeof(reel_op), .name = "contiguous", .inputs = 1, .outputs = 1,
-    .flags = REEL_ELEMENTWISE | REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
-    .shape = contiguous_shape, .forward = contiguous_forward, .vjp = contiguous_vjp,
+    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
+    .kernels = contiguous_kernels, .vjp = contiguous_vjp,
     .formula = "y = x, laid out anew; dx = dy", .reference = view_copy, REEL_SAMPLES(same_samples),
 };
 
