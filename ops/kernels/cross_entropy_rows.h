@@ -1,0 +1,81 @@
+/* The rows of a softmax cross-entropy: every number of the family for eight rows at a time.
+ *
+ * For a row z of logits with labels y, an upstream gradient u and a direction v, with p = softmax(z):
+ *
+ *     used labels     y'_c = w_c (scale y_c + shift)      S = sum y', or 1, or 0: see reel_xent_sum
+ *     loss            u (S log sum e^(z - m) + sum y' (m - z)),  m = max z
+ *     gradient        u (S p - y')                        d loss / d z
+ *     label gradient  u w scale (-log p)                  d loss / d y
+ *     directional     u sum v (S p - y')                  v . d loss / d z
+ *     second          u S p (v - sum p v)                 d directional / d z
+ *     mixed           u w scale (sum p v - v)             d directional / d y;  -u w scale v where S is fixed
+ *
+ * The order of every sum is fixed by the classes alone: eight partial sums, of the classes that leave the same
+ * rest when divided by eight, added as a tree. So a row's bits depend on that row, and not on its neighbours,
+ * on where the numbers lie, on threads or on the CPU.
+ */
+#ifndef REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
+#define REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
+
+#include <reel.h>
+
+enum { REEL_XENT_ROWS = 8 };                        /* in a panel                                  */
+
+/* What is wanted: the loss or the directional derivative, one number a row, or one of the others, one a class;
+ * or the loss and the gradient together. */
+enum reel_xent_quantity {
+    REEL_XENT_LOSS           = 1 << 0,
+    REEL_XENT_GRADIENT       = 1 << 1,
+    REEL_XENT_LABEL_GRADIENT = 1 << 2,
+    REEL_XENT_DIRECTIONAL    = 1 << 3,
+    REEL_XENT_SECOND         = 1 << 4,
+    REEL_XENT_MIXED          = 1 << 5
+};
+
+/* What S stands for in the derivatives (not in the loss): the labels' sum, for gradients of the value
+ * returned; 1, for softmax - labels as TensorFlow documents it; 0, for what is left of that when it is
+ * differentiated by the labels. */
+enum reel_xent_sum { REEL_XENT_SUM, REEL_XENT_ONE, REEL_XENT_ZERO };
+
+enum reel_xent_operand {
+    REEL_XENT_LOGITS, REEL_XENT_LABELS, REEL_XENT_DIRECTION, REEL_XENT_CLASS_WEIGHTS, REEL_XENT_OUT,
+    REEL_XENT_OPERANDS
+};
+
+/* What all rows of a call have in common. */
+typedef struct reel_xent_job {
+    unsigned           quantity;
+    enum reel_xent_sum sum;
+    bool               exact;                       /* the results are f64: compute beyond that    */
+    bool               across;                      /* eight rows side by side, not one by one: the same
+                                                       numbers, faster where classes are few or rows
+                                                       lie closer to each other than classes       */
+    int64_t            classes;
+    double             forgiven;                    /* 0: a label of 0 takes an infinite -log p away;
+                                                       NaN: it does not                            */
+    bool               labels_as_given;             /* no weights, scale 1 and shift 0             */
+    double             scale[2], shift[2];          /* each as a sum of two                        */
+    struct {
+        void      *data;                            /* NULL: not there                             */
+        reel_dtype dtype;
+        int64_t    step;                            /* from class to class, in elements            */
+    } array[REEL_XENT_OPERANDS];
+} reel_xent_job;
+
+enum reel_xent_fate { REEL_XENT_COUNTS, REEL_XENT_OUT_OF_IT, REEL_XENT_SPOILT };   /* ... is 0, is NaN */
+
+/* Up to eight rows. Where there are fewer, the others repeat the first. */
+typedef struct reel_xent_panel {
+    int                 rows;
+    int64_t             row[REEL_XENT_OPERANDS][REEL_XENT_ROWS];    /* each row's first element    */
+    int64_t             label[REEL_XENT_ROWS];      /* instead of a labels array: y = 1 there      */
+    double              upstream[2][REEL_XENT_ROWS];/* u as a sum of two, finite                   */
+    double              late[REEL_XENT_ROWS];       /* a factor of the rounded results: 1, or a u that is
+                                                       not finite                                  */
+    enum reel_xent_fate fate[REEL_XENT_ROWS];
+    double              value[2][REEL_XENT_ROWS];   /* set: loss or directional, as a sum of two   */
+} reel_xent_panel;
+
+void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel);
+
+#endif
