@@ -280,6 +280,38 @@ static void let_go(const struct sweep *s, uint32_t head, uint32_t recorded_from)
             recycle(s, id);
 }
 
+/* Shows the tape's watcher a step, before its VJP has run and after; after it only what will be added. */
+static bool watch(const struct sweep *s, const reel_node *node, const reel_call *call, struct vjp_call *v, bool done)
+{
+    reel_tape *tape = s->tape;
+    if (!tape->watcher)
+        return true;
+    for (uint32_t i = 0; done && i < node->inputs; i++) {
+        if (!v->wanteds[i])
+            v->dxs[i] = REEL_NONE;
+        else if (v->dxs[i].tape && !dx_fits(s, node, i, v->dxs[i]))
+            return false;
+    }
+    tape->step += !done;
+    reel_step step = {
+        .tape = tape, .number = tape->step, .op = node->op, .file = node->file, .line = node->line,
+        .inputs = call->inputs, .outputs = call->outputs, .input = call->input, .output = call->output,
+        .incoming = v->dy, .added = done ? v->dxs : NULL,
+    };
+    if (!tape->watcher(tape->watcher_user, &step))
+        reel_tape_fail(tape, s->file, s->line, "gradient", "the watcher stopped it at %s at %s:%d", node->op->name,
+                       node->file, node->line);
+    return !reel_failed(tape);
+}
+
+void reel_watch(reel_tape *tape, reel_watcher watcher, void *user)
+{
+    if (!tape)
+        return;
+    tape->watcher = watcher;
+    tape->watcher_user = user;
+}
+
 static bool sweep_node(const struct sweep *s, uint32_t head)
 {
     const reel_node *node = reel_node_at(s->tape, head);
@@ -296,8 +328,10 @@ static bool sweep_node(const struct sweep *s, uint32_t head)
     s->tape->inherit_file = s->tape->here_file = node->file;
     s->tape->inherit_line = s->tape->here_line = node->line;
     uint32_t recorded_from = s->tape->nodes;
+    if (!watch(s, node, &call, &v, false))
+        return false;
     node->op->vjp(&call, v.dy, v.dxs, v.wanteds);
-    if (reel_failed(s->tape) || !take_contributions(s, head, &v))
+    if (reel_failed(s->tape) || !watch(s, node, &call, &v, true) || !take_contributions(s, head, &v))
         return false;
     let_go(s, head, recorded_from);
     return true;
@@ -455,9 +489,12 @@ bool reel_gradient_at(REEL_PLACE, reel_gradient_options options)
     tape->final = options.final;
     tape->inherit_file = file;
     tape->inherit_line = line;
+    tape->step = 0;
     memset(tape->free_pieces, 0, sizeof tape->free_pieces);
     bool done = run_sweep(&s, &options);
     tape->sweeping = tape->final = false;
+    tape->swept = done ? tape->sweep : 0;
+    tape->swept_generation = tape->generation;
     if (done)
         return true;
     tape->nodes = s.first;

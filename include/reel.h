@@ -13,17 +13,18 @@
  * Errors.  Nothing here aborts or prints unasked. The tape keeps the first error; the call that failed
  *   and every later call on that tape return a failed handle (or false, or NULL) and change nothing.
  *   So a whole training step can be written without a check and asked once, with reel_failed(), at
- *   its end. One exception is outside our hands: BLIS, which multiplies the matrices, aborts when its
- *   own start-up allocation (about 17 MB, once a process) fails; we probe for that memory first.
+ *   its end. One exception is outside our hands: BLIS, whose inner loops multiply the matrices, aborts
+ *   where its start (some 70 KB, once a process) finds no memory; we make sure that there is more first.
  *
  * Promises.  The same program, seed and inputs give the same bits, with any number of threads.
  *   After the first step a training step makes no call to the allocator. A tape belongs to one
  *   thread at a time; any number of tapes may run side by side.
  *
- * Global state.  Two things, both in the matrix multiply: a once-flag with a gate that limits how many
- *   products run at a time, and BLIS itself, for which we may set BLIS_ARCH_TYPE in the environment
- *   before its first use (Debian's BLIS 0.9 takes CPUs younger than itself for generic ones); a value
- *   that you have set is left alone.
+ * Global state.  BLIS is started once a process, behind a once-control and a mutex, and before that we set
+ *   BLIS_ARCH_TYPE in the environment (Debian's BLIS 0.9 takes CPUs younger than itself for older or
+ *   generic ones); a value that you have set is left alone. Nothing else outlives a tape.
+ *
+ * Stack.  A matrix product takes 300 KB of its thread's stack; all else stays under 64 KB.
  *
  * Most calls are macros that pass the caller's file and line to a function of the same name with
  * "_at" behind it, so that an error can name the line that caused it. C++ and other languages call
@@ -348,6 +349,60 @@ REEL_UNARY_(relu);                                  /* max(x, 0)        gradient
 REEL_UNARY_(tanh);                                  /* tanh x           floating dtypes            */
 #define reel_tanh(...)    reel_tanh_at(REEL_HERE, __VA_ARGS__)
 
+REEL_UNARY_(sqrt);                                  /* x^(1/2)          floating dtypes            */
+#define reel_sqrt(...)    reel_sqrt_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(rsqrt);                                 /* x^(-1/2)         floating dtypes            */
+#define reel_rsqrt(...)   reel_rsqrt_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(pow);                                  /* a^b              floating dtypes            */
+#define reel_pow(...)     reel_pow_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(abs);                                   /* |x|              gradient 0 at 0            */
+#define reel_abs(...)     reel_abs_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(sign);                                  /* -1, 0 or 1       no gradient                */
+#define reel_sign(...)    reel_sign_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(sin);                                   /* sin x            floating dtypes            */
+#define reel_sin(...)     reel_sin_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(cos);                                   /* cos x            floating dtypes            */
+#define reel_cos(...)     reel_cos_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(log1p);                                 /* ln(1 + x)        floating dtypes            */
+#define reel_log1p(...)   reel_log1p_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(expm1);                                 /* e^x - 1          floating dtypes            */
+#define reel_expm1(...)   reel_expm1_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(erf);                                   /* erf x            floating dtypes            */
+#define reel_erf(...)     reel_erf_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(sigmoid);                               /* 1 / (1 + e^-x)   floating dtypes            */
+#define reel_sigmoid(...) reel_sigmoid_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(softplus);                              /* ln(1 + e^x)      floating dtypes            */
+#define reel_softplus(...) reel_softplus_at(REEL_HERE, __VA_ARGS__)
+REEL_UNARY_(gelu);                                  /* x Phi(x), Phi the normal distribution function */
+#define reel_gelu(...)    reel_gelu_at(REEL_HERE, __VA_ARGS__)
+
+/* x where x > 0, else slope x; gradient `slope` at 0. */
+REEL_API reel_tensor reel_leaky_relu_at(REEL_PLACE, reel_tensor x, double slope);
+#define reel_leaky_relu(...) reel_leaky_relu_at(REEL_HERE, __VA_ARGS__)
+
+/* x brought into [low, high]; gradient 1 from low to high, both included, and 0 outside. */
+REEL_API reel_tensor reel_clip_at(REEL_PLACE, reel_tensor x, double low, double high);
+#define reel_clip(...)    reel_clip_at(REEL_HERE, __VA_ARGS__)
+
+/* Comparisons, with broadcasting: u8, 1 where it holds and 0 where not (or where an operand is NaN, but for
+ * not_equal). No gradient. */
+REEL_BINARY_(less);
+#define reel_less(...)          reel_less_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(less_equal);
+#define reel_less_equal(...)    reel_less_equal_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(greater);
+#define reel_greater(...)       reel_greater_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(greater_equal);
+#define reel_greater_equal(...) reel_greater_equal_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(equal);
+#define reel_equal(...)         reel_equal_at(REEL_HERE, __VA_ARGS__)
+REEL_BINARY_(not_equal);
+#define reel_not_equal(...)     reel_not_equal_at(REEL_HERE, __VA_ARGS__)
+
+/* a where `condition`, u8, is not 0, else b; with broadcasting. a and b of one dtype. */
+REEL_API reel_tensor reel_where_at(REEL_PLACE, reel_tensor condition, reel_tensor a, reel_tensor b);
+#define reel_where(...)         reel_where_at(REEL_HERE, __VA_ARGS__)
+
 /* scale x + shift. The two numbers are fixed when it is recorded. Floating dtypes. */
 REEL_API reel_tensor reel_affine_at(REEL_PLACE, reel_tensor x, double scale, double shift);
 #define reel_affine(...)  reel_affine_at(REEL_HERE, __VA_ARGS__)
@@ -357,8 +412,9 @@ REEL_API reel_tensor reel_affine_at(REEL_PLACE, reel_tensor x, double scale, dou
 REEL_API reel_tensor reel_cast_at(REEL_PLACE, reel_tensor x, reel_dtype dtype);
 #define reel_cast(...)    reel_cast_at(REEL_HERE, __VA_ARGS__)
 
-/* Matrix product: [m, k] [k, n] -> [m, n], floating dtypes. A transposed or strided operand is read where
- * it lies. The half types are multiplied and summed in f32 and rounded once. */
+/* Matrix product: [..., m, k] [..., k, n] -> [..., m, n], floating dtypes; the leading dimensions broadcast. A
+ * transposed or strided operand is read where it lies. The half types are multiplied and summed in f32 and
+ * rounded once. */
 REEL_API reel_tensor reel_matmul_at(REEL_PLACE, reel_tensor a, reel_tensor b);
 #define reel_matmul(...)  reel_matmul_at(REEL_HERE, __VA_ARGS__)
 
@@ -391,6 +447,34 @@ REEL_REDUCE_(max);                                  /* max x_i          at a tie
 #define reel_max(...)       reel_max_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
 REEL_REDUCE_(logsumexp);                            /* log sum e^x_i    floating dtypes            */
 #define reel_logsumexp(...) reel_logsumexp_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+REEL_REDUCE_(min);                                  /* min x_i          as max                     */
+#define reel_min(...)       reel_min_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+REEL_REDUCE_(prod);                                 /* prod x_i         1 over no elements; integers wrap */
+#define reel_prod(...)      reel_prod_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+
+typedef struct reel_var_options {
+    reel_tensor x;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_axes   axes;                               /* default: all                                */
+    bool        keepdims;
+    double      correction;                         /* c: 0 divides by n as NumPy does, 1 by n - 1 as
+                                                       PyTorch does; NaN where n <= c              */
+} reel_var_options;
+
+/* The variance, sum (x_i - mean)^2 / (n - c). Floating dtypes. */
+REEL_API reel_tensor reel_var_at(REEL_PLACE, reel_var_options options);
+#define reel_var(...)       reel_var_at(REEL_HERE, (reel_var_options){.x = __VA_ARGS__})
+
+/* Where along an axis the largest or smallest element is: i64, the first at a tie, a NaN before all numbers. The
+ * axis is gone from the result. No gradient. */
+REEL_API reel_tensor reel_argmax_at(REEL_PLACE, reel_tensor x, int axis);
+#define reel_argmax(...)    reel_argmax_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_argmin_at(REEL_PLACE, reel_tensor x, int axis);
+#define reel_argmin(...)    reel_argmin_at(REEL_HERE, __VA_ARGS__)
+
+/* Running sums along an axis: y_i = x_0 + ... + x_i. Every dtype; integers wrap. */
+REEL_API reel_tensor reel_cumsum_at(REEL_PLACE, reel_tensor x, int axis);
+#define reel_cumsum(...)    reel_cumsum_at(REEL_HERE, __VA_ARGS__)
 
 /* Views: they share x's memory, and nothing is copied. reshape copies where the strides of x leave no
  * other way. */
@@ -409,6 +493,26 @@ REEL_API reel_tensor reel_broadcast_at(REEL_PLACE, reel_tensor x, reel_shape sha
 REEL_API reel_tensor reel_slice_at(REEL_PLACE, reel_tensor x, int axis, int64_t start, int64_t stop, int64_t step);
 #define reel_slice(...)     reel_slice_at(REEL_HERE, __VA_ARGS__)
 
+/* x the other way round along some axes, or along all where none is named. A view. */
+REEL_API reel_tensor reel_flip_at(REEL_PLACE, reel_tensor x, reel_axes axes);
+#define reel_flip(...)      reel_flip_at(REEL_HERE, __VA_ARGS__)
+
+/* Tensors of one dtype, one behind the other along an axis; their other sizes agree. */
+REEL_API reel_tensor reel_concatenate_at(REEL_PLACE, reel_tensors xs, int axis);
+#define reel_concatenate(...) reel_concatenate_at(REEL_HERE, __VA_ARGS__)
+
+typedef struct reel_pad_options {
+    reel_tensor x;
+    struct reel_use_named_arguments *named_arguments_only_;
+    int64_t     before[REEL_MAX_RANK];              /* elements put before and behind, for each axis */
+    int64_t     after[REEL_MAX_RANK];
+    double      value;                              /* ... of this value                           */
+} reel_pad_options;
+
+/* reel_pad(x, .before = {1, 1}, .after = {1, 1}) puts a frame of zeros around a matrix. */
+REEL_API reel_tensor reel_pad_at(REEL_PLACE, reel_pad_options options);
+#define reel_pad(...)       reel_pad_at(REEL_HERE, (reel_pad_options){.x = __VA_ARGS__})
+
 /* x laid out anew, last dimension fastest; x itself where it is so already. */
 REEL_UNARY_(contiguous);
 #define reel_contiguous(...) reel_contiguous_at(REEL_HERE, __VA_ARGS__)
@@ -421,6 +525,10 @@ REEL_API reel_tensor reel_unslice_at(REEL_PLACE, reel_tensor y, int axis, int64_
  * shapes agree. */
 REEL_API reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape);
 #define reel_sum_to(...)    reel_sum_to_at(REEL_HERE, __VA_ARGS__)
+
+/* The same, down to the shape of another tensor. */
+REEL_API reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like);
+#define reel_sum_like(...)  reel_sum_like_at(REEL_HERE, __VA_ARGS__)
 
 /* Along one axis; negative ones count from the end. Floating dtypes. */
 REEL_API reel_tensor reel_softmax_at(REEL_PLACE, reel_tensor x, int axis);          /* e^x_i / sum e^x_j     */
@@ -625,6 +733,46 @@ REEL_API bool reel_gradient_at(REEL_PLACE, reel_gradient_options options);
 REEL_API size_t reel_why_no_gradient(reel_tensor y, reel_tensor x, char *buffer, size_t bytes);
 
 
+/* ---- Derivatives ---------------------------------------------------------------------------------- */
+
+/* Products with derivatives, and whole derivatives. They are recorded like any gradient, and can be replayed,
+ * printed and differentiated again. What a product does not need of its own recording (the gradient's
+ * value, say), reel_section_prune() leaves out of a replay. J is dy/dx, H the second derivative of sum y. */
+
+/* u' J: gradients[i] = sum over y's elements of u dy/dx_i, for u of y's dtype and shape (REEL_NONE: ones). It
+ * is reel_gradient() under its other name. */
+#define reel_vjp(...) reel_vjp_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool reel_vjp_at(REEL_PLACE, reel_tensor y, reel_tensor u, reel_tensors xs, reel_tensor *gradients);
+
+/* J t = sum_i dy/dx_i t_i, of y's dtype and shape: how y moves when each x moves along its tangent t, which has
+ * the x's dtype and shape. */
+#define reel_jvp(...) reel_jvp_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_jvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors tangents);
+
+/* H v: products[i] = sum_j d2(sum y)/dx_i dx_j v_j, for one v a x, with its dtype and shape. H itself is not
+ * made. */
+#define reel_hvp(...) reel_hvp_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool reel_hvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors vectors, reel_tensor *products);
+
+/* The Jacobian, of x's dtype and of y's shape followed by x's, made by a sweep for each element of y; and its
+ * row for one element of y (the last dimension counts fastest), of x's shape. */
+#define reel_jacobian(...) reel_jacobian_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_jacobian_at(REEL_PLACE, reel_tensor y, reel_tensor x);
+#define reel_jacobian_row(...) reel_jacobian_row_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_jacobian_row_at(REEL_PLACE, reel_tensor y, reel_tensor x, int64_t element);
+
+/* d2(sum y)/da db, of a's shape followed by b's: reel_hessian(y, x, x) is the Hessian, reel_hessian(y, a, b) a
+ * mixed block; and its row for one element of a, of b's shape. */
+#define reel_hessian(...) reel_hessian_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_hessian_at(REEL_PLACE, reel_tensor y, reel_tensor a, reel_tensor b);
+#define reel_hessian_row(...) reel_hessian_row_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_hessian_row_at(REEL_PLACE, reel_tensor y, reel_tensor a, reel_tensor b, int64_t element);
+
+/* Tensors of one dtype and shape along a new first axis. */
+#define reel_stack(...) reel_stack_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_stack_at(REEL_PLACE, reel_tensors xs);
+
+
 /* ---- Marks, rewinding, replaying ------------------------------------------------------------------ */
 
 /* A place on the tape, between two records. */
@@ -678,6 +826,56 @@ REEL_API reel_section reel_section_in_f64_at(REEL_PLACE, reel_section section);
 REEL_API reel_tensor reel_counterpart_at(REEL_PLACE, reel_section in_f64, reel_tensor original);
 
 
+/* ---- Looking at a tape ------------------------------------------------------------------------------ */
+
+/* Tapes, and sections of them, as a table with a line for each value: its node, name, op, inputs, dtype and
+ * shape, the range of its elements and of its gradient, its bytes and the caller's place. The gradients
+ * are those that the last reel_gradient() found: "none arrived" where an x leads but not to y, "not
+ * computed" where it did not go, "-" where no variable reaches. (Pruning a section, or recording it again
+ * in f64, forgets them.) All of this works on a failed tape too: what a failed replay left without a value
+ * reads "not computed". */
+#define reel_print_tape(...) reel_print_tape_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool reel_print_tape_at(REEL_PLACE, reel_tape *tape);
+#define reel_print_section(...) reel_print_section_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool reel_print_section_at(REEL_PLACE, reel_section section);
+
+/* The same text into a buffer, as reel_format() does it. */
+REEL_API size_t reel_format_tape(reel_tape *tape, char *buffer, size_t bytes);
+REEL_API size_t reel_format_section(reel_section section, char *buffer, size_t bytes);
+
+/* Writes a drawing of a section for Graphviz ("dot -Tsvg path > drawing.svg"): a box for each value with its
+ * elements, or their range where there are many, and its gradient; arrows from inputs to results. */
+#define reel_draw_section(...) reel_draw_section_at(REEL_HERE, __VA_ARGS__)
+REEL_API bool   reel_draw_section_at(REEL_PLACE, reel_section section, const char *path);
+REEL_API size_t reel_format_drawing(reel_section section, char *buffer, size_t bytes);
+
+/* One step of a reverse sweep: the VJP of one recorded call. */
+typedef struct reel_step {
+    reel_tape         *tape;
+    int                number;                      /* in its sweep, from 1 on                     */
+    const struct reel_op *op;
+    const char        *file;                        /* where the call was recorded                 */
+    int                line;
+    int                inputs, outputs;
+    const reel_tensor *input, *output;
+    const reel_tensor *incoming;                    /* the gradient of each output; REEL_NONE: zero */
+    const reel_tensor *added;                       /* what is added to the gradient of each input
+                                                       (REEL_NONE: nothing), or NULL before the VJP
+                                                       has run                                     */
+} reel_step;
+
+/* Called twice a step, before the VJP runs and after. It may print and read what it likes, and must record
+ * nothing. False stops the sweep with an error. */
+typedef bool (*reel_watcher)(void *user, const reel_step *step);
+
+/* Lets `watcher` look on at each later sweep of the tape; NULL: nobody. */
+REEL_API void reel_watch(reel_tape *tape, reel_watcher watcher, void *user);
+
+/* A watcher that prints each step: the op's formula, the gradient that comes in, and what is added to which
+ * gradient. reel_watch(tape, reel_print_step, NULL). */
+REEL_API bool reel_print_step(void *user, const reel_step *step);
+
+
 /* ---- Updates ---------------------------------------------------------------------------------------- */
 
 typedef struct reel_sgd_options {
@@ -690,6 +888,9 @@ typedef struct reel_sgd_options {
     reel_tensor  learning_rate;                     /* a floating scalar, read at each replay      */
     double       momentum;
     double       weight_decay;                      /* L2: added to the gradient as weight_decay * w */
+    bool         nesterov;                          /* the step is g + momentum v                  */
+    bool         decoupled;                         /* weight decay instead by w = w - learning_rate
+                                                       weight_decay w, before the step             */
 } reel_sgd_options;
 
 /* One step of stochastic gradient descent over all parameters:
@@ -698,6 +899,250 @@ typedef struct reel_sgd_options {
 #define reel_sgd(...)                                                                                \
     reel_sgd_at(REEL_HERE, &(const reel_sgd_options){.size = sizeof(reel_sgd_options), __VA_ARGS__})
 REEL_API bool reel_sgd_at(REEL_PLACE, const reel_sgd_options *options);
+
+/* What the optimisers below remember of a parameter: one leaf, at first zeros, of `parts` times the parameter's
+ * elements one behind the other, and at the end the number of steps taken. In f64 for an f64 parameter, in f32
+ * for all others. To save it and restore it is all that resuming needs. */
+#define reel_optimiser_state(...) reel_optimiser_state_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_optimiser_state_at(REEL_PLACE, reel_tensor parameter, int parts);
+
+typedef struct reel_rmsprop_options {
+    size_t       size;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensors parameters;                        /* leaves, written                             */
+    reel_tensors gradients;                         /* one a parameter, its dtype and shape        */
+    reel_tensors states;                            /* leaves, written: s, then b where there is a momentum,
+                                                       then a where it is centred                  */
+    reel_tensor  learning_rate;                     /* a floating scalar, read at each replay      */
+    double       alpha;                             /* default 0.99                                */
+    double       epsilon;                           /* default 1e-8                                */
+    double       momentum;
+    double       weight_decay;                      /* L2                                          */
+    bool         centred;
+} reel_rmsprop_options;
+
+/* One step of RMSprop over all parameters, as PyTorch defines it:
+ *     g = gradient + weight_decay w      s = alpha s + (1 - alpha) g g      w = w - learning_rate g / (sqrt(s) + epsilon)
+ * Centred, with a = alpha a + (1 - alpha) g, the root is of s - a a; with momentum, w moves by learning_rate b,
+ * b = momentum b + g / (sqrt(s) + epsilon). It checks everything, then writes. */
+#define reel_rmsprop(...)                                                                            \
+    REEL_NAMED_CALL_(bool, reel_rmsprop_at, reel_rmsprop_options, .alpha = .99 REEL_COMMA_ .epsilon = 1e-8, __VA_ARGS__)
+REEL_API bool reel_rmsprop_at(REEL_PLACE, const reel_rmsprop_options *options);
+
+typedef struct reel_adam_options {
+    size_t       size;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensors parameters;                        /* leaves, written                             */
+    reel_tensors gradients;                         /* one a parameter, its dtype and shape        */
+    reel_tensors states;                            /* leaves, written: m, v, and u with amsgrad   */
+    reel_tensor  learning_rate;                     /* a floating scalar, read at each replay      */
+    double       beta1, beta2;                      /* default 0.9 and 0.999                       */
+    double       epsilon;                           /* default 1e-8                                */
+    double       weight_decay;                      /* adam: L2, default 0; adamw: decoupled, default 0.01 */
+    bool         amsgrad;
+} reel_adam_options;
+
+/* Step t (from 1 on, counted in the states) of Adam over all parameters, as PyTorch defines it:
+ *     g = gradient + weight_decay w      m = beta1 m + (1 - beta1) g      v = beta2 v + (1 - beta2) g g
+ *     w = w - learning_rate / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+ * AdamW leaves the gradient alone, and begins with w = w - learning_rate weight_decay w. With amsgrad the root is
+ * of u = max(u, v). They check everything, then write. */
+#define reel_adam(...)                                                                               \
+    REEL_NAMED_CALL_(bool, reel_adam_at, reel_adam_options,                                          \
+                     .beta1 = .9 REEL_COMMA_ .beta2 = .999 REEL_COMMA_ .epsilon = 1e-8, __VA_ARGS__)
+REEL_API bool reel_adam_at(REEL_PLACE, const reel_adam_options *options);
+#define reel_adamw(...)                                                                              \
+    REEL_NAMED_CALL_(bool, reel_adamw_at, reel_adam_options,                                         \
+                     .beta1 = .9 REEL_COMMA_ .beta2 = .999 REEL_COMMA_ .epsilon = 1e-8 REEL_COMMA_   \
+                     .weight_decay = .01, __VA_ARGS__)
+REEL_API bool reel_adamw_at(REEL_PLACE, const reel_adam_options *options);
+
+/* sqrt(sum of the squares of all elements of all xs), a scalar: f64 where one of them is, else f32. */
+#define reel_global_norm(...) reel_global_norm_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_global_norm_at(REEL_PLACE, reel_tensors xs);
+
+/* Scales all gradients by min(1, most / (norm + 1e-6)), norm being their global norm, and returns the norm
+ * (PyTorch's clip_grad_norm_). Sets clipped[i], which may be the list that the gradients came in. */
+#define reel_clip_gradients(...) reel_clip_gradients_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_clip_gradients_at(REEL_PLACE, reel_tensors gradients, double most, reel_tensor *clipped);
+
+
+/* ---- Checking gradients -------------------------------------------------------------------------------- */
+
+/* Whether a gradient is the derivative of the value. One wrong derivative makes the whole a FAIL, one that cannot
+ * be judged makes it at best CANNOT TELL: the verdict of the whole is the worst of all. */
+typedef enum reel_verdict {
+    REEL_NOT_CHECKED,                               /* the check failed: see reel_error_message()  */
+    REEL_PASS,
+    REEL_CANNOT_TELL,
+    REEL_FAIL
+} reel_verdict;
+
+/* Why nobody can tell. */
+typedef enum reel_doubt {
+    REEL_NO_DOUBT,
+    REEL_KINK,                                      /* no derivative here: its two sides differ, or it
+                                                       does not settle as the step shrinks         */
+    REEL_CANCELLATION,                              /* the rounding of y hides the difference      */
+    REEL_NOT_FINITE,                                /* y, or y nearby, overflows or is NaN         */
+    REEL_OP_REFUSED,                                /* an op gives an error nearby                 */
+    REEL_NOT_REPEATABLE,                            /* a replay of the same inputs gave other bits */
+    REEL_ROUNDING                                   /* the formula is right, but the recorded dtype
+                                                       loses more than half of its digits          */
+} reel_doubt;
+
+/* What the mistake looks like: a guess, from the wrong derivatives beside the right ones. */
+typedef enum reel_cause {
+    REEL_NO_CAUSE,
+    REEL_CAUSE_SIGN,                                /* ratio -1                                    */
+    REEL_CAUSE_FACTOR,                              /* one ratio throughout                        */
+    REEL_CAUSE_REDUCTION,                           /* ... which is a size of a tensor, or 1 / size:
+                                                       a mean taken for a sum, or a sum for a mean */
+    REEL_CAUSE_MISSING_PATH,                        /* ratio 0: a path from x to y is not followed */
+    REEL_CAUSE_TRANSPOSED,                          /* the right numbers, two axes exchanged       */
+    REEL_CAUSE_PERMUTED,                            /* the right numbers in other places           */
+    REEL_CAUSE_ACCUMULATION,                        /* right but where an input is used twice      */
+    REEL_CAUSE_LABEL_SUM,                           /* softmax - labels where S softmax - labels is
+                                                       meant: the labels do not sum to 1           */
+    REEL_CAUSE_NOT_FINITE,                          /* the gradient is NaN or infinite, y is not   */
+    REEL_CAUSE_SOME_ELEMENTS,                       /* a few elements, all others are right        */
+    REEL_CAUSE_NOT_RECORDED,                        /* a VJP computed numbers outside the tape, so that
+                                                       the gradient of the gradient misses them    */
+    REEL_CAUSE_OTHER                                /* a missing or a wrong term                   */
+} reel_cause;
+
+REEL_API const char *reel_verdict_name(reel_verdict verdict);      /* "PASS", "CANNOT TELL", ...   */
+REEL_API const char *reel_doubt_text(reel_doubt doubt);            /* a few words                  */
+REEL_API const char *reel_cause_text(reel_cause cause);
+
+/* One derivative, of y into one element or along one random direction. */
+typedef struct reel_finding {
+    reel_verdict verdict;
+    reel_doubt   doubt;
+    int          order;                             /* 1, or 2: of the gradient, ...               */
+    int          x;                                 /* which of xs; from xs.count on: the upstream
+                                                       gradients of the lower orders               */
+    const char  *name;                              /* its name, or ""                             */
+    int64_t      element;                           /* counted with the last dimension fastest; -1: a
+                                                       direction                                   */
+    int          rank;
+    int64_t      index[REEL_MAX_RANK];              /* the same as an index                        */
+    double       analytic;                          /* what the VJPs say, in f64                   */
+    double       numeric, error;                    /* what differences say, and how far it may be off */
+    double       ratio;                             /* analytic / numeric                          */
+    double       recorded;                          /* what they say in the recorded dtype         */
+    double       severity;                          /* |analytic - numeric|, the tensor's largest
+                                                       derivative being 1                          */
+} reel_finding;
+
+/* A node whose VJP is wrong by itself, checked alone at the values that it had. */
+typedef struct reel_blame {
+    const char      *op;
+    const char      *file;                          /* where it was recorded                       */
+    int              line;
+    uint32_t         node;                          /* on the tape                                 */
+    int              input;                         /* which of the op's inputs, from 0 on         */
+    reel_description described;                     /* ... in words                                */
+    reel_cause       cause;
+    reel_finding     finding;                       /* its worst derivative; x is the input        */
+} reel_blame;
+
+enum { REEL_FINDINGS = 16, REEL_BLAMES = 4 };
+
+/* A value like any other: nothing in it needs to be freed. Names and places in it belong to the tape. */
+typedef struct reel_gradcheck_report {
+    reel_verdict     verdict;                       /* of the whole: the worst of all              */
+    reel_cause       cause;
+    int64_t          passed, undecided, failed;     /* derivatives                                 */
+    reel_finding     worst[REEL_FINDINGS];          /* the worst first, without those that pass    */
+    int              findings;
+    reel_blame       blame[REEL_BLAMES];            /* the worst first                             */
+    int              blames;                        /* 0 after a FAIL: each VJP is right alone     */
+    bool             blame_tried;
+    reel_dtype       dtype;                         /* the smallest floating dtype on the way      */
+    double           digits;                        /* how many decimal digits the gradient keeps in it, in
+                                                       the tensor that loses most, relative to the
+                                                       tensor's largest derivative; NaN: all f64   */
+    int64_t          rows;                          /* most rows that were perturbed together; 1: none */
+    int              stopped;                       /* outputs of stop_gradient that were held     */
+    int              directions;
+    double           seen_above;                    /* with directions: an error of a single derivative
+                                                       above this is seen for certain, ...         */
+    double           chance_to_miss;                /* ... and errors of several, the largest above it,
+                                                       are missed with at most this chance         */
+    int64_t          not_finite;                    /* elements of y that were left out            */
+    const char      *unsteady_op, *unsteady_file;   /* REEL_NOT_REPEATABLE: the first node that differs */
+    int              unsteady_line;
+    uint32_t         unsteady_node;
+    int64_t          replays;                       /* how often y was computed                    */
+} reel_gradcheck_report;
+
+typedef struct reel_gradcheck_options {
+    reel_tensor   y;                                /* floating, of any shape                      */
+    reel_tensors  xs;
+    struct reel_use_named_arguments *named_arguments_only_;
+    int           order;                            /* 2 checks the gradient's own gradient too, with its
+                                                       mixed blocks; default 1                     */
+    int           directions;                       /* k: k random directions a tensor instead of each
+                                                       element, for large models                   */
+    double        tolerance;                        /* relative, beside the error bar; default 1e-6 */
+    bool          one_by_one;                       /* do not perturb independent rows together    */
+    bool          no_blame;                         /* do not look for the node at fault           */
+    uint64_t      seed;
+    reel_finding *elements;                         /* if not NULL, gets as many findings as there is room
+                                                       for, the worst first, those that pass too   */
+    size_t        element_room;
+} reel_gradcheck_options;
+
+/* reel_gradcheck(y, REEL_TENSORS(a, b)) compares reel_gradient() with differences of y, for each element of a
+ * and b, on what is recorded already: nothing else is needed. A y that is not a scalar is weighted with a
+ * random upstream gradient. What y needs of the xs is recorded again in f64 above the tape's end, with
+ * the outputs of stop_gradient held where they are, perturbed and replayed, and rewound: the tape and its
+ * values stay bit for bit as they are.
+ *
+ * Differences at several step sizes, scaled to the element, are extrapolated to a step of zero (Ridders 1982),
+ * which gives each an error bar. A derivative passes where the two agree within twice the bar and `tolerance`
+ * of its size, and the bar is small enough to tell; at a kink nobody can tell.
+ *
+ * The formula is judged in f64 whatever the recording's dtype; `digits` says what the recorded dtype keeps of
+ * the gradient. When something fails, each node's VJP is checked alone, and `blame` names those at fault. */
+#define reel_gradcheck(...) reel_gradcheck_at(REEL_HERE, (reel_gradcheck_options){.y = __VA_ARGS__})
+REEL_API reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, reel_gradcheck_options options);
+
+/* The same for functions in C: an array in, an array out, no tape. They get their own copies of arrays. */
+typedef struct reel_gradcheck_function_options {
+    size_t         size;
+    struct reel_use_named_arguments *named_arguments_only_;
+    bool         (*forward)(void *user, const void *x, void *y);            /* false: it cannot    */
+    bool         (*backward)(void *user, const void *x, const void *dy, void *dx);
+    const void    *gradient;                        /* instead of backward: your gradient of sum dy_i y_i
+                                                       at x, of x's shape                          */
+    const void    *dy;                              /* with `gradient`; default: ones              */
+    void          *user;
+    reel_dtype     dtype;                           /* of all arrays, f64 by default, or f32       */
+    reel_shape     x_shape, y_shape;                /* default: scalars                            */
+    const void    *x;
+    const char    *name;                            /* of x, for the report; it outlives the report */
+    int            directions;
+    double         tolerance;                       /* default 1e-6, for f32 1e-3                  */
+    bool           one_by_one;
+    uint64_t       seed;
+    reel_finding  *elements;
+    size_t         element_room;
+    reel_allocator allocator;                       /* NULL: malloc, realloc and free              */
+    void          *allocator_user;
+} reel_gradcheck_function_options;
+
+#define reel_gradcheck_function(...)                                                                 \
+    reel_gradcheck_function_at(REEL_HERE, &(const reel_gradcheck_function_options){                  \
+                                              .size = sizeof(reel_gradcheck_function_options), __VA_ARGS__})
+REEL_API reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE,
+                                                          const reel_gradcheck_function_options *options);
+
+/* The report as text, as reel_format() does it; and printed, through the table's file 1 (NULL: the standard
+ * table). */
+REEL_API size_t reel_gradcheck_text(const reel_gradcheck_report *report, char *buffer, size_t bytes);
+REEL_API bool   reel_gradcheck_print(const reel_gradcheck_report *report, const reel_io *io);
 
 
 /* ---- Writing an op ------------------------------------------------------------------------------------ */
@@ -743,11 +1188,16 @@ typedef struct reel_call {
 /* For op->inputs and op->outputs: as many as are passed. */
 #define REEL_ANY (-1)
 
+/* The inner loop of an elementwise op: n elements side by side, y = out[i] of in[0][i], in[1][i] ... `out` may
+ * be in[0]. */
+typedef void (*reel_kernel)(int64_t n, const void *const in[], void *out, const void *attributes);
+
+enum { REEL_KERNEL_INPUTS = 3 };
+
 enum reel_op_flags {
     REEL_NO_GRADIENT   = 1 << 0,                    /* not differentiable by its nature: gradients stop */
     REEL_OUTPUT_UNREAD = 1 << 1,                    /* its VJP does not read its outputs' values   */
-    REEL_INPUTS_UNREAD = 1 << 2,                    /* ... nor its inputs' values                  */
-    REEL_ELEMENTWISE   = 1 << 3                     /* y_i depends on the broadcast x_i alone      */
+    REEL_INPUTS_UNREAD = 1 << 2                     /* ... nor its inputs' values                  */
 };
 
 /* An independent, slow implementation in double, for tests and the gradient lab: contiguous inputs, outputs
@@ -790,6 +1240,13 @@ typedef struct reel_op {
     unsigned    flags;                              /* of enum reel_op_flags                       */
     bool (*writes)(const void *attributes, int input);  /* which inputs it writes, all of them leaves;
                                                            NULL: none                              */
+
+    /* Of an elementwise op, which has at most three inputs: its kernel for each dtype that it takes, indexed by
+     * reel_dtype. All else comes with it: one dtype for all, broadcasting, any strides, threads, and the half
+     * types by way of f32. Then `shape` and `forward` stay NULL. (With a shape rule of its own an elementwise op
+     * may have operands of other dtypes: the kernel works in that of the last input, and the others are
+     * converted.) */
+    const reel_kernel *kernels;
 
     /* Checks the inputs and fills in `out`; false after reel_call_error(). */
     bool (*shape)(reel_call *call, reel_output *out);

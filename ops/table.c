@@ -3,20 +3,28 @@
 
 #define TABLE_OPS(X)                                                                                 \
     X(abs)                                                                                           \
+    X(adam)                                                                                          \
+    X(adamw)                                                                                         \
     X(add)                                                                                           \
     X(affine)                                                                                        \
+    X(argmax)                                                                                        \
+    X(argmin)                                                                                        \
     X(broadcast)                                                                                     \
     X(cast)                                                                                          \
+    X(center)                                                                                        \
     X(clip)                                                                                          \
     X(clip_gate)                                                                                     \
+    X(concatenate)                                                                                   \
     X(contiguous)                                                                                    \
     X(cos)                                                                                           \
+    X(cumsum)                                                                                        \
     X(div)                                                                                           \
     X(equal)                                                                                         \
     X(erf)                                                                                           \
     X(exp)                                                                                           \
     X(expm1)                                                                                         \
     X(gelu)                                                                                          \
+    X(global_norm)                                                                                   \
     X(greater)                                                                                       \
     X(greater_equal)                                                                                 \
     X(greater_gate)                                                                                  \
@@ -32,15 +40,22 @@
     X(max_share)                                                                                     \
     X(maximum)                                                                                       \
     X(mean)                                                                                          \
+    X(min)                                                                                           \
+    X(min_share)                                                                                     \
     X(minimum)                                                                                       \
     X(mul)                                                                                           \
     X(neg)                                                                                           \
     X(not_equal)                                                                                     \
+    X(pad)                                                                                           \
     X(permute)                                                                                       \
     X(pow)                                                                                           \
+    X(prod)                                                                                          \
+    X(raw_softmax_cross_entropy_with_logits)                                                         \
+    X(raw_sparse_softmax_cross_entropy_with_logits)                                                  \
     X(relu)                                                                                          \
     X(relu_gate)                                                                                     \
     X(reshape)                                                                                       \
+    X(rmsprop)                                                                                       \
     X(rsqrt)                                                                                         \
     X(sgd)                                                                                           \
     X(sigmoid)                                                                                       \
@@ -48,13 +63,23 @@
     X(sin)                                                                                           \
     X(slice)                                                                                         \
     X(softmax)                                                                                       \
+    X(softmax_cross_entropy_directional)                                                             \
+    X(softmax_cross_entropy_gradient)                                                                \
+    X(softmax_cross_entropy_label_gradient)                                                          \
+    X(softmax_cross_entropy_mixed)                                                                   \
+    X(softmax_cross_entropy_second)                                                                  \
+    X(softmax_cross_entropy_with_logits)                                                             \
     X(softplus)                                                                                      \
+    X(sparse_softmax_cross_entropy_count)                                                            \
+    X(sparse_softmax_cross_entropy_with_logits)                                                      \
     X(sqrt)                                                                                          \
+    X(stack)                                                                                         \
     X(stop_gradient)                                                                                 \
     X(sub)                                                                                           \
     X(sum)                                                                                           \
     X(tanh)                                                                                          \
     X(unslice)                                                                                       \
+    X(var)                                                                                           \
     X(where)
 
 #define TABLE_DECLARE(name) extern const reel_op reel_op_##name;

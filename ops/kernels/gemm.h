@@ -33,16 +33,4 @@ bool reel_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_r
 /* Starts BLIS now, as the first product would. False where there was no memory; a later call tries again. */
 bool reel_gemm_ready(void);
 
-/* Whether a product takes an operand as it lies, and where C may be cut: any strides, and anywhere. */
-static inline bool reel_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride)
-{
-    (void)rows, (void)cols, (void)row_stride, (void)col_stride;
-    return true;
-}
-
-static inline int64_t reel_gemm_row_grain(void)
-{
-    return 1;
-}
-
 #endif

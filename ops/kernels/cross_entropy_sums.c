@@ -1,0 +1,342 @@
+/* The first half of the kernel: what the classes of eight rows add up to. cross_entropy_state.h has the formulas. */
+#include "ops/kernels/cross_entropy_state.h"
+
+#include <string.h>
+
+/* Sums over the classes. Where z = m, e^(z - m) counts as a tie and not among the others. */
+enum {
+    SUM_TIES,                                       /* 1 where z = m                               */
+    SUM_OTHERS,                                     /* e^(z - m), in units                         */
+    SUM_LABELS,                                     /* y'                                          */
+    SUM_DISTANCE,                                   /* y' (z - m), shrunk                          */
+    SUM_OTHERS_V,                                   /* e^(z - m) v                                 */
+    SUM_TIES_V,                                     /* v where z = m                               */
+    SUM_LABELS_V,                                   /* y' v                                        */
+    SUM_KINDS
+};
+
+struct sums {
+    xent_pairs of[SUM_KINDS];
+};
+
+static const double sums_huge = 0x1p900, sums_shrink = 0x1p-128;
+
+/* ---- A tile ------------------------------------------------------------------------------------------------ */
+
+/* What fills up the last group has weight 0, so that smoothing gives it no label. */
+static void sums_load_weights(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place,
+                              double *tile)
+{
+    if (job->array[REEL_XENT_CLASS_WEIGHTS].data) {
+        reel_xent_load(job, panel, REEL_XENT_CLASS_WEIGHTS, place, 0, tile);
+        return;
+    }
+    int filled = job->across ? place.groups * REEL_LANES : place.classes;
+    for (int i = 0; i < place.groups * REEL_LANES; i++)
+        tile[i] = i < filled;
+}
+
+/* y' = w (scale y + shift) */
+REEL_INLINE void sums_use_labels(bool exact, const reel_xent_job *job, int groups, xent_tiles *tiles)
+{
+    const reel_pair scale = {reel_vector_of(job->scale[0]), reel_vector_of(job->scale[1])};
+    const reel_pair shift = {reel_vector_of(job->shift[0]), reel_vector_of(job->shift[1])};
+    for (int at = 0; at < groups * REEL_LANES; at += REEL_WIDTH) {
+        reel_pair y = reel_pair_of(reel_load(tiles->y.hi + at)), weight = reel_pair_of(reel_load(tiles->weight + at));
+        if (!job->labels_as_given)
+            y = reel_pair_mul(exact, weight, reel_pair_add(exact, reel_pair_mul(exact, scale, y), shift));
+        XENT_PUT(exact, &tiles->y, at, y);
+    }
+}
+
+REEL_INLINE void sums_exponentials(bool exact, const xent_rows *rows, int groups, xent_tiles *tiles)
+{
+    for (XENT_EACH_LANE(at, i, groups)) {
+        reel_pair d = xent_distance(exact, rows, i, reel_load(tiles->z + at));
+        if (exact)
+            d = reel_pair_scale(d, reel_load(rows->grow + i));
+        XENT_PUT(exact, &tiles->e, at, reel_pair_exp(exact, d));
+    }
+}
+
+REEL_INLINE void sums_fill(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows,
+                           reel_xent_place place, xent_tiles *tiles)
+{
+    reel_xent_load(job, panel, REEL_XENT_LOGITS, place, rows->max[0], tiles->z);
+    sums_exponentials(exact, rows, place.groups, tiles);
+    if (xent_wants_direction(job))
+        reel_xent_load(job, panel, REEL_XENT_DIRECTION, place, 0, tiles->v);
+    if (!job->labels_as_given)
+        sums_load_weights(job, panel, place, tiles->weight);
+    if (!xent_wants_labels(job))
+        return;
+    reel_xent_load_labels(job, panel, place, tiles->y.hi);
+    if (exact || !job->labels_as_given)
+        sums_use_labels(exact, job, place.groups, tiles);
+}
+
+void reel_xent_fill_tiles(const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows,
+                          reel_xent_place place, xent_tiles *tiles)
+{
+    if (job->exact)
+        sums_fill(true, job, panel, rows, place, tiles);
+    else
+        sums_fill(false, job, panel, rows, place, tiles);
+}
+
+/* ---- Terms ------------------------------------------------------------------------------------------------- */
+
+/* Group k goes into partial sum k mod 8 across; along, into the eight lanes of the first. */
+REEL_INLINE void sums_add(bool exact, bool across, int kind, int groups, const xent_tile *term, struct sums *sums)
+{
+    for (int k = 0; k < groups; k++) {
+        xent_pairs *to = &sums[across ? k % REEL_LANES : 0].of[kind];
+        for (REEL_EACH_VECTOR(i)) {
+            reel_pair sum = reel_pair_add(exact, XENT_AT(exact, to, i), XENT_AT(exact, term, k * REEL_LANES + i));
+            XENT_PUT(exact, to, i, sum);
+        }
+    }
+}
+
+/* The term of one kind at every class, from d = z - m, whether that is 0, e, y' and v. */
+#define SUMS_TERM(exact, kind, expression)                                                           \
+    do {                                                                                             \
+        for (XENT_EACH_LANE(at, i, groups)) {                                                        \
+            reel_pair d = xent_distance(exact, rows, i, reel_load(tiles->z + at));                   \
+            reel_mask tie = d.hi == 0;                                                               \
+            reel_pair e = XENT_AT(exact, &tiles->e, at), y = XENT_AT(exact, &tiles->y, at);          \
+            reel_pair v = reel_pair_of(reel_load(tiles->v + at));                                    \
+            (void)tie, (void)e, (void)y, (void)v;                                                    \
+            XENT_PUT(exact, &tiles->term, at, expression);                                           \
+        }                                                                                            \
+        sums_add(exact, across, kind, groups, &tiles->term, sums);                                   \
+    } while (0)
+
+REEL_INLINE void sums_of_tile(bool exact, const reel_xent_job *job, const xent_rows *rows, int groups,
+                              xent_tiles *tiles, struct sums *sums)
+{
+    const reel_pair zero = {{0}, {0}};
+    const reel_vector one = reel_vector_of(1), unit = reel_vector_of(REEL_EXP_UNIT(exact));
+    const reel_vector forgiven = reel_vector_of(job->forgiven);
+    const bool across = job->across;
+    SUMS_TERM(false, SUM_TIES, reel_pair_of(reel_select(tie, one, zero.hi)));
+    SUMS_TERM(exact, SUM_OTHERS, reel_pair_select(tie, zero, e));
+    if (xent_wants_labels(job))
+        sums_add(exact, across, SUM_LABELS, groups, &tiles->y, sums);
+    if (xent_wants(job, REEL_XENT_LOSS))
+        SUMS_TERM(exact, SUM_DISTANCE,
+                  reel_pair_select(tie | (y.hi == forgiven), zero, reel_pair_mul(exact, y, d)));
+    if (xent_wants_direction(job)) {
+        SUMS_TERM(exact, SUM_OTHERS_V,
+                  reel_pair_select(tie, zero, reel_pair_mul(exact, reel_pair_scale(e, unit), v)));
+        SUMS_TERM(exact, SUM_TIES_V, reel_pair_select(tie, v, zero));
+    }
+    if (xent_wants(job, REEL_XENT_DIRECTIONAL))
+        SUMS_TERM(exact, SUM_LABELS_V, reel_pair_mul(exact, y, v));
+}
+
+REEL_INLINE void sums_of_row(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, int row,
+                             const xent_rows *rows, xent_tiles *tiles, struct sums *sums)
+{
+    reel_xent_place place = reel_xent_first(job, row);
+    do {
+        sums_fill(exact, job, panel, rows, place, tiles);
+        sums_of_tile(exact, job, rows, place.groups, tiles, sums);
+    } while (reel_xent_next(job, &place));
+}
+
+/* ---- The largest logit --------------------------------------------------------------------------------------- */
+
+/* In each lane: the largest logit, and the largest finite magnitude of one. */
+REEL_INLINE void sums_find_largest(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, int row,
+                                   double *z, double max[REEL_LANES], double size[REEL_LANES])
+{
+    for (int lane = 0; lane < REEL_LANES; lane++) {
+        max[lane] = -INFINITY;
+        size[lane] = 0;
+    }
+    reel_xent_place place = reel_xent_first(job, row);
+    do {
+        reel_xent_load(job, panel, REEL_XENT_LOGITS, place, -INFINITY, z);
+        for (XENT_EACH_LANE(at, i, place.groups)) {
+            reel_vector here = reel_load(z + at), largest = reel_load(max + i);
+            reel_store(max + i, reel_select(here > largest, here, largest));
+            if (exact) {
+                reel_vector magnitude = reel_magnitude(here), most = reel_load(size + i);
+                reel_mask larger = (magnitude > most) & (magnitude < INFINITY);
+                reel_store(size + i, reel_select(larger, magnitude, most));
+            }
+        }
+    } while (reel_xent_next(job, &place));
+}
+
+static double sums_largest_of(const double lane[REEL_LANES])
+{
+    double largest = lane[0];
+    for (int i = 1; i < REEL_LANES; i++)
+        largest = lane[i] > largest ? lane[i] : largest;
+    return largest;
+}
+
+static void sums_set_largest(xent_rows *rows, int row, double max, double size)
+{
+    rows->max[row] = max;
+    rows->shrink[row] = size < sums_huge ? 1 : sums_shrink;
+    rows->grow[row] = 1 / rows->shrink[row];
+}
+
+/* ---- From the sums to what each row needs -------------------------------------------------------------------- */
+
+/* sum p v = v* + mean, v* being the average of v over the ties */
+REEL_INLINE void sums_finish_direction(bool exact, int i, const struct sums *s, reel_pair d, xent_rows *rows)
+{
+    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
+    reel_pair ties = reel_pair_of(reel_load(s->of[SUM_TIES].hi + i)), ties_v = XENT_AT(exact, &s->of[SUM_TIES_V], i);
+    reel_pair others = reel_pair_scale(XENT_AT(exact, &s->of[SUM_OTHERS], i), unit);
+    reel_pair middle = reel_pair_of(reel_pair_value(exact, ties_v) / ties.hi);
+    middle.hi = reel_select(reel_magnitude(middle.hi) < INFINITY, middle.hi, (reel_vector){0});
+    reel_pair above = reel_pair_sub(exact, XENT_AT(exact, &s->of[SUM_OTHERS_V], i), reel_pair_mul(exact, middle, others));
+    reel_pair left = reel_pair_sub(exact, ties_v, reel_pair_mul(exact, middle, ties));
+    XENT_PUT(exact, &rows->middle, i, middle);
+    XENT_PUT(exact, &rows->mean, i, reel_pair_div(exact, reel_pair_add(exact, above, left), d));
+}
+
+/* S log1p(x) - sum y' (z - m). A small x keeps its digits where it is subnormal. */
+REEL_INLINE reel_pair sums_loss(bool exact, int i, const struct sums *s, const xent_rows *rows)
+{
+    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
+    reel_pair labels = XENT_AT(exact, &s->of[SUM_LABELS], i), x = XENT_AT(exact, &rows->others, i);
+    reel_pair log = reel_pair_mul(exact, labels, XENT_AT(exact, &rows->log, i));
+    if (exact)
+        log = reel_pair_select(x.hi < 1, reel_pair_scale(reel_pair_mul(exact, labels, x), unit), log);
+    reel_pair distance = reel_pair_scale(XENT_AT(exact, &s->of[SUM_DISTANCE], i), reel_load(rows->grow + i));
+    return reel_pair_sub(exact, log, distance);
+}
+
+/* sum v (S p - y') = (S v* - sum y' v) + S mean, or S (v* + mean) - sum y' v where S is not finite. */
+REEL_INLINE reel_pair sums_directional(bool exact, int i, const struct sums *s, const xent_rows *rows, reel_pair labels)
+{
+    reel_pair middle = XENT_AT(exact, &rows->middle, i), mean = XENT_AT(exact, &rows->mean, i);
+    reel_pair labels_v = XENT_AT(exact, &s->of[SUM_LABELS_V], i);
+    reel_pair fall = reel_pair_sub(exact, reel_pair_mul(exact, labels, middle), labels_v);
+    reel_pair whole = reel_pair_add(exact, fall, reel_pair_mul(exact, labels, mean));
+    reel_vector plain = labels.hi * (middle.hi + mean.hi) - labels_v.hi;
+    return reel_pair_select(reel_magnitude(labels.hi) < INFINITY, whole, reel_pair_of(plain));
+}
+
+/* As a value and its rounding error. */
+REEL_INLINE void sums_put_value(bool exact, reel_xent_panel *panel, int i, reel_pair value)
+{
+    reel_vector rounded = reel_pair_value(exact, value), rest = (value.hi - rounded) + value.lo;
+    reel_store(panel->value[0] + i, rounded);
+    reel_store(panel->value[1] + i, reel_select(reel_magnitude(rest) < INFINITY, rest, (reel_vector){0}));
+}
+
+/* u S / D, and apart from it a power of two, so that neither it nor its product with e leaves the range. */
+REEL_INLINE void sums_put_slope(bool exact, int i, reel_pair total, reel_pair d, xent_rows *rows)
+{
+    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact)), one = reel_vector_of(1);
+    reel_pair slope = reel_pair_div(exact, total, d);
+    reel_mask large = reel_magnitude(slope.hi) >= 1, finite = reel_magnitude(total.hi) < INFINITY;
+    XENT_PUT(exact, &rows->slope, i, reel_pair_scale(slope, reel_select(large, unit, one)));
+    reel_store(rows->post + i, reel_select(large, one, unit));
+    reel_store(rows->top + i, reel_select(finite, (reel_vector){0}, reel_vector_of(NAN)));
+}
+
+REEL_INLINE void sums_finish(bool exact, const reel_xent_job *job, const struct sums *s, reel_xent_panel *panel,
+                             xent_rows *rows)
+{
+    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
+    for (REEL_EACH_VECTOR(i)) {
+        reel_pair u = xent_at(true, panel->upstream[0], panel->upstream[1], i);
+        reel_vector more_ties = reel_load(s->of[SUM_TIES].hi + i) - 1;
+        reel_pair x = reel_pair_add(exact, XENT_AT(exact, &s->of[SUM_OTHERS], i), reel_pair_of(more_ties / unit));
+        reel_pair x_plain = reel_pair_scale(x, unit), d = reel_pair_add(exact, x_plain, reel_pair_of(reel_vector_of(1)));
+        reel_pair labels = XENT_AT(exact, &s->of[SUM_LABELS], i);
+        if (job->sum != REEL_XENT_SUM)
+            labels = reel_pair_of(reel_vector_of(job->sum == REEL_XENT_ONE));
+        reel_pair total = reel_pair_mul(exact, labels, u);
+        XENT_PUT(exact, &rows->upstream, i, u);
+        XENT_PUT(exact, &rows->others, i, x);
+        XENT_PUT(exact, &rows->total, i, total);
+        sums_put_slope(exact, i, total, d, rows);
+        if (xent_wants(job, REEL_XENT_LOSS | REEL_XENT_LABEL_GRADIENT))
+            XENT_PUT(exact, &rows->log, i, reel_pair_log1p(exact, x_plain));
+        if (xent_wants_direction(job))
+            sums_finish_direction(exact, i, s, d, rows);
+        if (xent_wants(job, REEL_XENT_LOSS))
+            sums_put_value(exact, panel, i, reel_pair_mul(exact, u, sums_loss(exact, i, s, rows)));
+        if (xent_wants(job, REEL_XENT_DIRECTIONAL))
+            sums_put_value(exact, panel, i, reel_pair_mul(exact, u, sums_directional(exact, i, s, rows, labels)));
+    }
+}
+
+/* ---- Eight rows ------------------------------------------------------------------------------------------------ */
+
+REEL_INLINE void sums_across(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows,
+                             xent_tiles *tiles, struct sums partial[REEL_LANES])
+{
+    double max[REEL_LANES], size[REEL_LANES];
+    sums_find_largest(exact, job, panel, 0, tiles->z, max, size);
+    for (int row = 0; row < REEL_LANES; row++)
+        sums_set_largest(rows, row, max[row], size[row]);
+    sums_of_row(exact, job, panel, 0, rows, tiles, partial);
+}
+
+/* The lanes of one row's sums become the partial sums of that row. What fills up the last group looked like ties,
+ * which are taken off again. */
+static void sums_spread(const reel_xent_job *job, struct sums *lanes, struct sums partial[REEL_LANES], int row)
+{
+    int rest = (int)(job->classes % REEL_LANES);
+    for (int lane = rest ? rest : REEL_LANES; lane < REEL_LANES; lane++)
+        lanes->of[SUM_TIES].hi[lane] -= lanes->of[SUM_TIES].hi[lane] > 0;
+    for (int lane = 0; lane < REEL_LANES; lane++)
+        for (int kind = 0; kind < SUM_KINDS; kind++) {
+            partial[lane].of[kind].hi[row] = lanes->of[kind].hi[lane];
+            partial[lane].of[kind].lo[row] = lanes->of[kind].lo[lane];
+        }
+}
+
+REEL_INLINE void sums_along(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows,
+                            xent_tiles *tiles, struct sums partial[REEL_LANES])
+{
+    for (int row = 0; row < panel->rows; row++) {
+        double max[REEL_LANES], size[REEL_LANES];
+        xent_rows alone;
+        struct sums lanes;
+        memset(&lanes, 0, sizeof lanes);
+        sums_find_largest(exact, job, panel, row, tiles->z, max, size);
+        sums_set_largest(rows, row, sums_largest_of(max), sums_largest_of(size));
+        reel_xent_row_alone(rows, row, &alone);
+        sums_of_row(exact, job, panel, row, &alone, tiles, &lanes);
+        sums_spread(job, &lanes, partial, row);
+    }
+}
+
+/* The eight partial sums of each row, added as a tree. */
+REEL_INLINE void sums_rows(bool exact, const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows,
+                           xent_tiles *tiles)
+{
+    struct sums partial[REEL_LANES];
+    memset(partial, 0, sizeof partial);
+    if (job->across)
+        sums_across(exact, job, panel, rows, tiles, partial);
+    else
+        sums_along(exact, job, panel, rows, tiles, partial);
+    for (int step = REEL_LANES / 2; step > 0; step /= 2)
+        for (int lane = 0; lane < step; lane++)
+            for (int kind = 0; kind < SUM_KINDS; kind++)
+                for (REEL_EACH_VECTOR(i)) {
+                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
+                    XENT_PUT(exact, to, i, reel_pair_add(exact, XENT_AT(exact, to, i), XENT_AT(exact, from, i)));
+                }
+    sums_finish(exact, job, &partial[0], panel, rows);
+}
+
+void reel_xent_sum_rows(const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles)
+{
+    if (job->exact)
+        sums_rows(true, job, panel, rows, tiles);
+    else
+        sums_rows(false, job, panel, rows, tiles);
+}

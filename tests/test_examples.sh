@@ -1,0 +1,59 @@
+#!/bin/sh
+# Runs the smaller examples and looks at what they print.
+#
+#     test_examples.sh FOLDER_OF_THE_PROGRAMS
+set -u
+
+folder=$1
+work=$(mktemp -d "${TMPDIR:-/tmp}/reel-test-XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    | /' "$work/out" "$work/err"
+    failures=$((failures + 1))
+}
+
+# example NAME: it succeeds and says nothing on standard error
+example() {
+    "$folder/$1" >"$work/out" 2>"$work/err" || fail "$1: exit status $?"
+    [ ! -s "$work/err" ] || fail "$1: something on standard error"
+}
+
+# prints LINE...: there are these lines, in this order, and no others
+prints() {
+    printf '%s\n' "$@" | cmp -s - "$work/out" || fail 'not the lines wanted'
+}
+
+# between FIRST LAST: these lines
+between() {
+    sed -n "$1,$2p" "$work/out"
+}
+
+# has PATTERN
+has() {
+    grep -Eq -e "$1" "$work/out" || fail "nothing like: $1"
+}
+
+example 01_worked_example
+prints '[0.16984601 0.8247449]' \
+    '[[-0.15620527   0.1141952    0.042010065]' ' [ 0.006573263  0.17555876  -0.18213202]]' \
+    '[[0.16984601 2.169846   3.169846]' ' [5.024745   0.02474489 4.024745]]'
+
+example 02_v1_and_v2
+between 2 4 >"$work/v1"
+between 8 10 | cmp -s - "$work/v1" || fail 'v1 and v2 differ in the loss or in the gradient into the student'
+between 5 6 | tr -d '\n' | grep -qx '\[\[0\. 0\. 0\.\] \[0\. 0\. 0\.\]\]' || fail 'v1 has a gradient into the teacher'
+between 11 12 | grep -q '[1-9]' || fail 'v2 has no gradient into the teacher'
+has '^why v1 gives the teacher none: .*stop_gradient'
+
+example 03_record_and_replay
+has '^step 200   loss 0\.0000000   line \+2\.0000 t -1\.0000   [0-9]+ allocator calls$'
+[ "$(sed 's/.* \([0-9]* allocator calls\)/\1/' "$work/out" | sort -u | wc -l)" -eq 1 ] || fail 'a replay allocates'
+
+example 04_custom_op
+has '^largest difference below 1e-15$'
+
+[ "$failures" -eq 0 ] && echo 'all good'
+exit "$((failures > 0))"
