@@ -32,6 +32,7 @@ static void sigmoid_vjp(const reel_call *call, const reel_tensor dy[], reel_tens
 REEL_REFERENCE(sigmoid_reference, (double)(1 / (1 + expl(-(long double)x[0]))))
 static const reel_sample sigmoid_samples[] = {
     REEL_UNARY_SAMPLES(-4, 4),
+    REEL_INTEGERS_REFUSED,
     {.note = "saturated", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){-200, 200}}}, .kink = true},
 };
 
@@ -61,6 +62,7 @@ static void softplus_vjp(const reel_call *call, const reel_tensor dy[], reel_ten
 REEL_REFERENCE(softplus_reference, x[0] > 5000 ? x[0] : (double)logl(1 + expl((long double)x[0])))
 static const reel_sample softplus_samples[] = {
     REEL_UNARY_SAMPLES(-4, 4),
+    REEL_INTEGERS_REFUSED,
     {.note = "far out", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){20, 5e4}}}},
 };
 
@@ -97,7 +99,7 @@ static double erf_by_series(double x)
 }
 
 REEL_REFERENCE(erf_reference, erf_by_series(x[0]))
-static const reel_sample erf_samples[] = {REEL_UNARY_SAMPLES(-2, 2)};
+static const reel_sample erf_samples[] = {REEL_UNARY_SAMPLES(-2, 2), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_erf = {
     .size = sizeof(reel_op), .name = "erf", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
@@ -124,8 +126,8 @@ static void gelu_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor 
     dx[0] = reel_mul(dy[0], reel_add(distribution, reel_mul(x, density)));
 }
 
-REEL_REFERENCE(gelu_reference, x[0] * .5 * (1 + erf_by_series(x[0] * .70710678118654752440)))
-static const reel_sample gelu_samples[] = {REEL_UNARY_SAMPLES(-2, 2)};
+REEL_REFERENCE(gelu_reference, x[0] < -30 ? -0. : x[0] * .5 * (1 + erf_by_series(x[0] * .70710678118654752440)))
+static const reel_sample gelu_samples[] = {REEL_UNARY_SAMPLES(-2, 2), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_gelu = {
     .size = sizeof(reel_op), .name = "gelu", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
@@ -162,6 +164,7 @@ static const reel_sample leaky_relu_samples[] = {
     {.note = "scalar", .attributes = &leaky_example},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0)}}, .attributes = &leaky_example},
     {.note = "transposed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED}}, .attributes = &leaky_example},
+    {.note = "integers", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_I32}}, .attributes = &leaky_example, .error = "does not take"},
     {.note = "at 0", .in = {{.shape = REEL_SIZES(1), .values = (const double[]){0}}}, .attributes = &leaky_example,
      .kink = true},
 };

@@ -132,7 +132,10 @@ static void neg_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 }
 
 REEL_REFERENCE(neg_reference, -x[0])
-static const reel_sample neg_samples[] = {REEL_UNARY_SAMPLES(-3, 3)};
+static const reel_sample neg_samples[] = {
+    REEL_UNARY_SAMPLES(-3, 3),
+    {.note = "without a sign", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_U8}}, .error = "does not take"},
+};
 
 const reel_op reel_op_neg = {
     .size = sizeof(reel_op), .name = "neg", .inputs = 1, .outputs = 1,
@@ -169,6 +172,7 @@ static const reel_sample affine_samples[] = {
     {.note = "scalar", .attributes = &affine_example},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0)}}, .attributes = &affine_example},
     {.note = "transposed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED}}, .attributes = &affine_example},
+    {.note = "integers", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_I32}}, .attributes = &affine_example, .error = "does not take"},
 };
 
 const reel_op reel_op_affine = {

@@ -154,6 +154,7 @@ static const reel_sample clip_samples[] = {
     {.note = "scalar", .attributes = &clip_example},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0)}}, .attributes = &clip_example},
     {.note = "reversed", .in = {{.shape = REEL_SIZES(6), .layout = REEL_REVERSED}}, .attributes = &clip_example},
+    {.note = "integers", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_I32}}, .attributes = &clip_example, .error = "does not take"},
     {.note = "at the ends", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){-.5, .75}}},
      .attributes = &clip_example, .kink = true},
 };
@@ -161,6 +162,10 @@ static const reel_sample clip_gate_samples[] = {
     {.note = "matrix", .in = {{.shape = REEL_SIZES(3, 4)}, {.shape = REEL_SIZES(3, 4)}}, .attributes = &clip_example},
     {.note = "scalar", .attributes = &clip_example},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0)}, {.shape = REEL_SIZES(0)}}, .attributes = &clip_example},
+    {.note = "transposed and stretched", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED},
+     {.shape = REEL_SIZES(4)}}, .attributes = &clip_example},
+    {.note = "do not broadcast", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(3)}},
+     .attributes = &clip_example, .error = "do not broadcast"},
 };
 
 const reel_op reel_op_clip = {
@@ -193,7 +198,7 @@ REEL_KERNEL(sign_i64, int64_t, 1, CHOICE_SIGN)
 REEL_KERNEL(sign_u8, uint8_t, 1, a > 0)
 REEL_ALL_KERNELS(sign)
 
-REEL_REFERENCE(sign_reference, x[0] == 0 || isnan(x[0]) ? x[0] : x[0] / fabs(x[0]))
+REEL_REFERENCE(sign_reference, x[0] == 0 || isnan(x[0]) ? x[0] : copysign(1, x[0]))
 static const reel_sample sign_samples[] = {
     REEL_UNARY_SAMPLES(-3, 3),
     {.note = "at 0", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){0, -0.}}}, .kink = true},

@@ -40,6 +40,10 @@ static const reel_sample greater_gate_samples[] = {
                             {.shape = REEL_SIZES(2), .values = (const double[]){1, 2}}, {.shape = REEL_SIZES(2)}},
      .kink = true},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0)}, {.shape = REEL_SIZES(0)}, {.shape = REEL_SIZES(0)}}},
+    {.note = "reversed", .in = {{.shape = REEL_SIZES(2, 3), .layout = REEL_REVERSED}, {.shape = REEL_SIZES(2, 3)},
+                                {.shape = REEL_SIZES(2, 3), .layout = REEL_TRANSPOSED}}},
+    {.note = "do not broadcast", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(3)}, {.shape = REEL_SIZES(2)}},
+     .error = "do not broadcast"},
 };
 
 const reel_op reel_op_greater_gate = {
@@ -72,6 +76,10 @@ static const reel_sample relu_gate_samples[] = {
     {.note = "at 0", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){0, -0.0}}, {.shape = REEL_SIZES(2)}},
      .kink = true},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0)}, {.shape = REEL_SIZES(0)}}},
+    {.note = "transposed and reversed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED},
+                                               {.shape = REEL_SIZES(3, 4), .layout = REEL_REVERSED}}},
+    {.note = "do not broadcast", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(3)}},
+     .error = "do not broadcast"},
 };
 
 const reel_op reel_op_relu_gate = {
@@ -157,6 +165,7 @@ static void relu_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor 
 REEL_REFERENCE(relu_reference, isnan(x[0]) ? x[0] : fmax(x[0], 0))
 static const reel_sample relu_samples[] = {
     REEL_UNARY_SAMPLES(-3, 3),
+    REEL_INTEGERS_REFUSED,
     {.note = "at 0", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){0, -0.0}}}, .kink = true},
 };
 

@@ -106,6 +106,10 @@ void reel_reference_map(double (*f)(const double *x, const void *attributes), co
     {.note = "stretched",                                                                            \
      .in = {{.shape = REEL_SIZES(3, 2), .low = from, .high = to, .layout = REEL_STRETCHED}}}
 
+/* Where an op is of floating dtypes alone. */
+#define REEL_INTEGERS_REFUSED                                                                        \
+    {.note = "integers", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_I32}}, .error = "does not take"}
+
 /* ... and of two. */
 #define REEL_PAIR(a, b, from, to)                                                                    \
     .in = { {.shape = a, .low = from, .high = to}, {.shape = b, .low = from, .high = to} }

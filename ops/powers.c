@@ -20,6 +20,7 @@ static void sqrt_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor 
 REEL_REFERENCE(sqrt_reference, exp(.5 * log(x[0])))
 static const reel_sample sqrt_samples[] = {
     REEL_UNARY_SAMPLES(.2, 4),
+    REEL_INTEGERS_REFUSED,
     {.note = "at 0", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){0, 4}}}, .kink = true},
 };
 
@@ -42,7 +43,7 @@ static void rsqrt_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor
 }
 
 REEL_REFERENCE(rsqrt_reference, exp(-.5 * log(x[0])))
-static const reel_sample rsqrt_samples[] = {REEL_UNARY_SAMPLES(.2, 4)};
+static const reel_sample rsqrt_samples[] = {REEL_UNARY_SAMPLES(.2, 4), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_rsqrt = {
     .size = sizeof(reel_op), .name = "rsqrt", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
@@ -84,7 +85,7 @@ static void pow_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
         dx[1] = reel_sum_like(into_exponent(dy[0], call->output[0], a), b);
 }
 
-REEL_REFERENCE(pow_reference, x[1] == 0 ? 1 : x[0] == 0 ? (x[1] > 0 ? 0 : INFINITY) : exp2(x[1] * log2(x[0])))
+REEL_REFERENCE(pow_reference, (double)powl((long double)x[0], (long double)x[1]))
 static const reel_sample pow_samples[] = {
     REEL_BINARY_SAMPLES(.5, 2.5),
     {.note = "at 0", .in = {{.shape = REEL_SIZES(3), .values = (const double[]){0, 0, 2}},

@@ -92,6 +92,7 @@ static const reel_sample slice_samples[] = {
     {.note = "backwards by twos", .in = {{.shape = REEL_SIZES(5, 2)}}, .attributes = &slice_back},
     {.note = "the last", .in = {{.shape = REEL_SIZES(2, 3)}}, .attributes = &slice_one},
     {.note = "nothing", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &slice_none},
+    {.note = "of nothing", .in = {{.shape = REEL_SIZES(0, 4)}}, .attributes = &slice_middle},
     {.note = "transposed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED}}, .attributes = &slice_middle},
     {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &slice_far, .error = "axis 3 is not in"},
     {.note = "no step", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &slice_still, .error = "the step is 0"},

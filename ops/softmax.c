@@ -233,7 +233,10 @@ static void logsumexp_vjp(const reel_call *call, const reel_tensor dy[], reel_te
 static void logsumexp_visit(double *out, int64_t element, double value)
 {
     double high = fmax(out[element], value), low = fmin(out[element], value);
-    out[element] = low == -INFINITY ? high : high + log1p(exp(low - high));
+    if (isnan(out[element]) || isnan(value))
+        out[element] = NAN;
+    else
+        out[element] = low == -INFINITY || high == INFINITY ? high : high + log1p(exp(low - high));
 }
 
 static void logsumexp_reference(const void *attributes, const reel_reference_array *in, int inputs,

@@ -26,6 +26,7 @@ static void exp_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 REEL_REFERENCE(exp_reference, pow(2.718281828459045235, x[0]))
 static const reel_sample exp_samples[] = {
     REEL_UNARY_SAMPLES(-3, 3),
+    REEL_INTEGERS_REFUSED,
     {.note = "over and under", .in = {{.shape = REEL_SIZES(3), .values = (const double[]){-1e4, 1e4, 0}}}, .kink = true},
 };
 
@@ -50,6 +51,7 @@ static void log_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 REEL_REFERENCE(log_reference, log2(x[0]) * 0.693147180559945309)
 static const reel_sample log_samples[] = {
     REEL_UNARY_SAMPLES(.3, 4),
+    REEL_INTEGERS_REFUSED,
     {.note = "outside", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){-1, 0}}}, .kink = true},
 };
 
@@ -72,7 +74,7 @@ static void expm1_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor
 }
 
 REEL_REFERENCE(expm1_reference, (double)(expl((long double)x[0]) - 1))
-static const reel_sample expm1_samples[] = {REEL_UNARY_SAMPLES(-3, 3)};
+static const reel_sample expm1_samples[] = {REEL_UNARY_SAMPLES(-3, 3), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_expm1 = {
     .size = sizeof(reel_op), .name = "expm1", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
@@ -90,7 +92,7 @@ static void log1p_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor
 }
 
 REEL_REFERENCE(log1p_reference, (double)logl(1 + (long double)x[0]))
-static const reel_sample log1p_samples[] = {REEL_UNARY_SAMPLES(-.6, 3)};
+static const reel_sample log1p_samples[] = {REEL_UNARY_SAMPLES(-.6, 3), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_log1p = {
     .size = sizeof(reel_op), .name = "log1p", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
@@ -109,8 +111,8 @@ static void sin_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
     dx[0] = reel_mul(dy[0], reel_cos(call->input[0]));
 }
 
-REEL_REFERENCE(sin_reference, 2 * tan(x[0] / 2) / (1 + tan(x[0] / 2) * tan(x[0] / 2)))
-static const reel_sample sin_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5)};
+REEL_REFERENCE(sin_reference, (double)sinl((long double)x[0]))
+static const reel_sample sin_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_sin = {
     .size = sizeof(reel_op), .name = "sin", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
@@ -127,8 +129,8 @@ static void cos_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
     dx[0] = reel_mul(dy[0], reel_neg(reel_sin(call->input[0])));
 }
 
-REEL_REFERENCE(cos_reference, 1 - 2 * sin(x[0] / 2) * sin(x[0] / 2))
-static const reel_sample cos_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5)};
+REEL_REFERENCE(cos_reference, (double)cosl((long double)x[0]))
+static const reel_sample cos_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5), REEL_INTEGERS_REFUSED};
 
 const reel_op reel_op_cos = {
     .size = sizeof(reel_op), .name = "cos", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
@@ -157,6 +159,7 @@ static double tanh_by_exp(double x)
 REEL_REFERENCE(tanh_reference, tanh_by_exp(x[0]))
 static const reel_sample tanh_samples[] = {
     REEL_UNARY_SAMPLES(-2, 2),
+    REEL_INTEGERS_REFUSED,
     {.note = "saturated", .in = {{.shape = REEL_SIZES(4), .values = (const double[]){-50, 50, -1000, 1000}}}},
 };
 

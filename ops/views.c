@@ -266,6 +266,7 @@ static const reel_sample broadcast_samples[] = {
     {.note = "a column", .in = {{.shape = REEL_SIZES(3, 1)}}, .attributes = &broadcast_to_matrix},
     {.note = "a scalar", .attributes = &broadcast_to_matrix},
     {.note = "as it is", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED}}, .attributes = &broadcast_to_matrix},
+    {.note = "of nothing", .in = {{.shape = REEL_SIZES(0)}}, .attributes = &(const reel_shape){2, {3, 0}}},
     {.note = "to nothing", .in = {{.shape = REEL_SIZES(1, 4)}}, .attributes = &(const reel_shape){2, {0, 4}}},
     {.note = "wrong", .in = {{.shape = REEL_SIZES(2)}}, .attributes = &broadcast_to_matrix,
      .error = "[2] f32 does not broadcast to [3,4]"},
