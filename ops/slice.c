@@ -40,7 +40,8 @@ static bool slice_shape(reel_call *call, reel_output *out)
     if (!reel_check_axis(call, 0, slice->axis, &axis))
         return false;
     if (slice->step == 0 || slice->step == INT64_MIN)
-        return reel_call_error(call, "the step is %lld", (long long)slice->step);
+        return reel_call_error(call, "the step is %lld for %s", (long long)slice->step,
+                               reel_describe(call->input[0]).text);
     reel_view_output(call, out);
     out->shape.size[axis] = slice_positions(slice, call->in[0].shape[axis], &first);
     out->offset = out->shape.size[axis] ? first * call->in[0].strides[axis] : 0;

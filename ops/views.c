@@ -164,7 +164,8 @@ static bool permute_shape(reel_call *call, reel_output *out)
         out->shape.size[i] = x->shape[axis];
         out->strides[i] = x->strides[axis];
     }
-    return seen == (1u << x->rank) - 1 || reel_call_error(call, "an axis is named twice");
+    return seen == (1u << x->rank) - 1 ||
+           reel_call_error(call, "an axis is named twice for %s", reel_describe(call->input[0]).text);
 }
 
 static void permute_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])

@@ -145,7 +145,7 @@ static double *property_draw_logits(property_random *random, const property_case
 enum { LABELS_SOFT, LABELS_ONE_HOT, LABELS_ANY, LABELS_ZERO, LABELS_KINDS };
 
 /* Rows of labels along the class axis; where the classes are broadcast a row is one number. */
-static double *property_draw_labels(property_random *random, const property_case *c, int axis_from_end)
+static double *property_draw_labels(property_random *random, property_case *c, int axis_from_end)
 {
     reel_shape shape = c->ask.labels_shape;
     int64_t kind = property_below(random, LABELS_KINDS), count = reel_truth_count(shape), inner = 1,
@@ -154,6 +154,7 @@ static double *property_draw_labels(property_random *random, const property_case
         property_numbers(random, c, shape, kind == LABELS_ANY ? -1 : 0, kind == LABELS_ANY ? 2 : 1);
     for (int i = 1; i <= axis_from_end && i <= shape.rank; i++)
         *(i == axis_from_end ? &classes : &inner) *= shape.size[shape.rank - i];
+    c->validate = kind == LABELS_ONE_HOT && classes == property_classes(c).size[0];
     for (int64_t r = 0; r < count / classes && kind != LABELS_ANY; r++) {
         double sum = 0, *row = labels + r / inner * inner * classes + r % inner;
         int64_t hot = property_below(random, classes);
@@ -260,6 +261,7 @@ void property_draw(property_random *random, property_case *c)
         labels = property_draw_labels(random, c, from_end);
     c->logits_placing = property_draw_placing(random, c->ask.logits_shape, logits, NULL);
     c->labels_placing = property_draw_placing(random, c->ask.labels_shape, labels, index);
+    c->validate &= c->labels_placing.layout != PROPERTY_STRETCHED;
     c->ask.logits = logits;
     c->ask.labels = labels;
     c->ask.index = index;
@@ -411,19 +413,22 @@ static reel_tensor property_loss(const property_case *c, reel_tensor z, reel_ten
                                                       .counted = counted, .semantics = c->semantics,
                                                       .reduction = c->ask.reduction,
                                                       .label_smoothing = c->ask.smoothing,
-                                                      .class_weights = of_classes, .row_weights = of_rows);
+                                                      .class_weights = of_classes, .row_weights = of_rows,
+                                                      .validate = c->validate);
     case PROPERTY_DIM:
         return reel_softmax_cross_entropy_with_logits_v2(.logits = z, .labels = y, .dim = axis,
                                                          .counted = counted, .semantics = c->semantics,
                                                          .reduction = c->ask.reduction,
                                                          .label_smoothing = c->ask.smoothing,
-                                                         .class_weights = of_classes, .row_weights = of_rows);
+                                                         .class_weights = of_classes, .row_weights = of_rows,
+                                                         .validate = c->validate);
     case PROPERTY_V1:
         return reel_softmax_cross_entropy_with_logits_v1(.logits = z, .labels = y, .axis = axis,
                                                          .counted = counted, .semantics = c->semantics,
                                                          .reduction = c->ask.reduction,
                                                          .label_smoothing = c->ask.smoothing,
-                                                         .class_weights = of_classes, .row_weights = of_rows);
+                                                         .class_weights = of_classes, .row_weights = of_rows,
+                                                         .validate = c->validate);
     case PROPERTY_SPARSE:
         return reel_sparse_softmax_cross_entropy_with_logits(.logits = z, .labels = y, .axis = axis,
             .counted = counted, .semantics = c->semantics, .reduction = c->ask.reduction,

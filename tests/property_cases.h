@@ -32,6 +32,7 @@ typedef struct property_case {
     reel_shape       both, rows;                    /* the broadcast shape; without the class axis */
     property_placing logits_placing, labels_placing;
     bool             broadcast;                     /* logits or labels are stretched              */
+    bool             validate;                      /* dense labels, which are valid               */
 } property_case;
 
 typedef struct property_answer {

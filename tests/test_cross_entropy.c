@@ -941,6 +941,16 @@ START_TEST(error_invalid_labels)
 }
 END_TEST
 
+/* Along another axis, where it is the second column that is wrong, and on a view. */
+START_TEST(error_invalid_labels_across)
+{
+    reel_tensor z = ce_matrix(3, 2, 0, 0, 0, 0, 0, 0), y = ce_matrix(3, 2, 0, .5f, 1, .25f, 0, .5f);
+    reel_tensor view = reel_transpose(ce_matrix(2, 3, 0, 1, 0, .5f, .25f, .5f));
+    ce_fails(reel_softmax_cross_entropy_with_logits(.labels = _i ? view : y, .logits = z, .axis = 0,
+                                                    .validate = true), "row 1", "sums to 1.25");
+}
+END_TEST
+
 START_TEST(error_raw_rank)
 {
     reel_tensor z = reel_variable(ce_tape, REEL_SHAPE(2, 4, 3), reel_fill(REEL_F32, 0));
@@ -1067,6 +1077,7 @@ static void ce_add_errors(Suite *suite)
     tcase_add_loop_test(errors, error_class_weights, 0, 2);
     tcase_add_test(errors, error_row_weights);
     tcase_add_loop_test(errors, error_invalid_labels, 0, 4);
+    tcase_add_loop_test(errors, error_invalid_labels_across, 0, 2);
     tcase_add_loop_test(errors, error_raw_rank, 0, 2);
     tcase_add_loop_test(errors, error_raw_sparse_shapes, 0, 3);
     tcase_add_test(errors, error_shows_the_name);

@@ -4,6 +4,8 @@
  */
 #include "tests/harness.h"
 
+#include <reel_train.h>
+
 #include <math.h>
 #include <string.h>
 
@@ -520,6 +522,106 @@ START_TEST(look_watchers)
 END_TEST
 
 
+/* ---- Plots --------------------------------------------------------------------------------------- */
+
+static const double look_x[] = {1, 10, 100, 1000, 1e4}, look_y[] = {.5, NAN, 2, -3, 2};
+
+static reel_plot look_plot(const reel_plot_series *series)
+{
+    return (reel_plot){.title = "a < b & c", .x = {.label = "x", .logarithmic = true}, .y = {.label = "y"},
+                       .series = series, .count = 1};
+}
+
+static const char *look_drawn(reel_plot *plot)
+{
+    ck_assert_msg(reel_plot_svg(plot, "plot.svg", &look_files.io), "%s", plot->error);
+    ck_assert_str_eq(plot->error, "");
+    ck_assert_int_eq(look_files.open, 0);
+    return test_files_text(&look_files, "plot.svg");
+}
+
+static int look_count(const char *text, const char *wanted)
+{
+    int count = 0;
+    for (; (text = strstr(text, wanted)); text++)
+        count++;
+    return count;
+}
+
+START_TEST(look_plot_breaks_lines)
+{
+    reel_plot_series series = {.name = "one", .x = look_x, .y = look_y, .count = 5, .style = REEL_PLOT_LINE_AND_DOTS};
+    reel_plot plot = look_plot(&series);
+    const char *text = look_drawn(&plot);
+    look_has(text, "a &lt; b &amp; c");
+    look_has(text, ">one</text>");
+    look_has(text, "10<tspan dy=\"-6\" font-size=\"11\">4</tspan>");
+    ck_assert_int_eq(look_count(text, "<polyline"), 2);
+    ck_assert_int_eq(look_count(text, "<circle"), 4 + 1);      /* one in the legend */
+    plot.y.logarithmic = true;
+    text = look_drawn(&plot);
+    ck_assert_int_eq(look_count(text, "<polyline"), 3);
+    ck_assert_int_eq(look_count(text, "<circle"), 3 + 1);
+    ck_assert_int_eq(look_count(text, "<svg"), look_count(text, "</svg>"));
+    ck_assert_int_eq(look_count(text, "<text"), look_count(text, "</text>"));
+}
+END_TEST
+
+START_TEST(look_plot_names_and_ranges)
+{
+    static const char *const name[] = {"first", "second", "third"};
+    const double at[] = {0, 1, 2}, huge[] = {-1e300, 5e-7, 1e300};
+    reel_plot_series series = {.x = at, .y = huge, .count = 3};
+    reel_plot plot = look_plot(&series);
+    plot.x = (reel_plot_axis){.names = name, .name_count = 3};
+    plot.y = (reel_plot_axis){.low = 0, .high = 1e-6};
+    const char *text = look_drawn(&plot);
+    look_has(text, ">second</text>");
+    look_has(text, ">2e-7</text>");
+    look_has(text, ">0</text>");
+    look_has_not(text, "nan");
+    look_has_not(text, "inf");
+}
+END_TEST
+
+/* Nothing, one point, the same value over and over: there is still a picture. */
+START_TEST(look_plot_of_little)
+{
+    const double same[] = {7, 7, 7}, odd[] = {NAN, INFINITY, -1};
+    reel_plot_series series = {.x = same, .y = same, .count = 3};
+    reel_plot plot = {.series = &series, .count = 1};
+    look_has(look_drawn(&plot), "<polyline");
+    series.count = 0;
+    look_has(look_drawn(&plot), "</svg>");
+    plot.count = 0;
+    look_has_not(look_drawn(&plot), "nan");
+    series = (reel_plot_series){.x = odd, .y = odd, .count = 3};
+    plot.count = 1;
+    plot.y.logarithmic = true;
+    look_has_not(look_drawn(&plot), "nan");
+}
+END_TEST
+
+START_TEST(look_plot_where_files_fail)
+{
+    reel_plot_series series = {.x = look_x, .y = look_y, .count = 5};
+    reel_plot plot = look_plot(&series);
+    look_drawn(&plot);
+    uint64_t calls = look_files.calls;
+    ck_assert_uint_ge(calls, 3);
+    for (uint64_t call = 1; call <= calls; call++) {
+        look_files.calls = 0;
+        look_files.fail_at = call;
+        ck_assert(!reel_plot_svg(&plot, "plot.svg", &look_files.io));
+        look_has(plot.error, "plot.svg: cannot be ");
+        ck_assert_int_eq(look_files.open, 0);
+    }
+    ck_assert(!reel_plot_svg(&plot, NULL, NULL));
+    ck_assert(!reel_plot_svg(&plot, "/there/is/no/such/folder/plot.svg", NULL));
+}
+END_TEST
+
+
 /* ---- Limits -------------------------------------------------------------------------------------- */
 
 START_TEST(look_at_nothing)
@@ -595,6 +697,11 @@ Suite *reel_suite_look(void)
     tcase_add_test(c, look_steps_as_text);
     tcase_add_test(c, look_steps_of_two_outputs);
     tcase_add_test(c, look_watchers);
+    c = look_case(suite, "plots");
+    tcase_add_test(c, look_plot_breaks_lines);
+    tcase_add_test(c, look_plot_names_and_ranges);
+    tcase_add_test(c, look_plot_of_little);
+    tcase_add_test(c, look_plot_where_files_fail);
     c = look_case(suite, "limits");
     tcase_add_test(c, look_at_nothing);
     tcase_add_test(c, look_without_memory);
