@@ -89,7 +89,8 @@ for file in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 tes
 done
 printf '%s\n' zero one two three four five six seven eight nine >"$work/data/batches.meta.txt"
 run 0 --data "$work/data" --batch 3 --quiet
-echo 'test accuracy: 1.000 (1/1)' | cmp -s - "$work/out" || fail 'not the last line wanted for a folder of files'
+echo 'test accuracy: 1.000 (1/1)' | cmp -s - "$work/out" ||
+    fail 'not the last line wanted for a folder of files'
 
 # curve FILE ARGUMENT...: the losses and accuracies of two epochs and the last line
 curve() {
@@ -105,7 +106,8 @@ curve two --threads 2
 curve three --threads=3 --version=v1
 cmp -s "$work/one" "$work/two" || fail 'one and two threads differ'
 cmp -s "$work/one" "$work/three" || fail 'one and three threads differ'
-tail -n 1 "$work/one" | grep -Eq '^test accuracy: 0\.[0-9]{3} \([0-9]+/2000\)$' || fail 'not the last line wanted'
+tail -n 1 "$work/one" | grep -Eq '^test accuracy: 0\.[0-9]{3} \([0-9]+/2000\)$' ||
+    fail 'not the last line wanted'
 run 0 --epochs 2 --quiet
 tail -n 1 "$work/one" | cmp -s - "$work/out" || fail 'with --quiet, not the last line alone'
 [ ! -s "$work/err" ] || fail 'something on standard error of a good run'

@@ -44,13 +44,15 @@ prints '[0.16984601 0.8247449]' \
 example 02_v1_and_v2
 between 2 4 >"$work/v1"
 between 8 10 | cmp -s - "$work/v1" || fail 'v1 and v2 differ in the loss or in the gradient into the student'
-between 5 6 | tr -d '\n' | grep -qx '\[\[0\. 0\. 0\.\] \[0\. 0\. 0\.\]\]' || fail 'v1 has a gradient into the teacher'
+between 5 6 | tr -d '\n' | grep -qx '\[\[0\. 0\. 0\.\] \[0\. 0\. 0\.\]\]' ||
+    fail 'v1 has a gradient into the teacher'
 between 11 12 | grep -q '[1-9]' || fail 'v2 has no gradient into the teacher'
 has '^why v1 gives the teacher none: .*stop_gradient'
 
 example 03_record_and_replay
 has '^step 200   loss 0\.0000000   line \+2\.0000 t -1\.0000   [0-9]+ allocator calls$'
-[ "$(sed 's/.* \([0-9]* allocator calls\)/\1/' "$work/out" | sort -u | wc -l)" -eq 1 ] || fail 'a replay allocates'
+[ "$(sed 's/.* \([0-9]* allocator calls\)/\1/' "$work/out" | sort -u | wc -l)" -eq 1 ] ||
+    fail 'a replay allocates'
 
 example 04_custom_op
 has '^largest difference below 1e-15$'
