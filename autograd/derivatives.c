@@ -19,7 +19,7 @@ static reel_tensor derivative_failed(reel_tape *tape)
     return (reel_tensor){tape, 0, 0};
 }
 
-/* ---- Products --------------------------------------------------------------------------------------------- */
+/* ---- Products ------------------------------------------------------------------------------------------ */
 
 bool reel_vjp_at(REEL_PLACE, reel_tensor y, reel_tensor upstream, reel_tensors xs, reel_tensor *gradients)
 {
@@ -28,7 +28,8 @@ bool reel_vjp_at(REEL_PLACE, reel_tensor y, reel_tensor upstream, reel_tensors x
 }
 
 /* One vector for each x, with its dtype and shape: broadcasting would hide a mistake. */
-static bool vectors_match(REEL_PLACE, const char *what, reel_tape *tape, reel_tensors xs, reel_tensors vectors)
+static bool vectors_match(REEL_PLACE, const char *what, reel_tape *tape, reel_tensors xs,
+                          reel_tensors vectors)
 {
     if (xs.count != vectors.count || !xs.count)
         return reel_tape_fail(tape, file, line, what, "%zu vectors for %zu xs", vectors.count, xs.count);
@@ -45,7 +46,7 @@ static bool vectors_match(REEL_PLACE, const char *what, reel_tape *tape, reel_te
     return true;
 }
 
-/* sum_i a_i' b_i. Only its derivative is wanted, so that it may overflow, or round in the first one's dtype. */
+/* sum_i a_i' b_i. Only its derivative is wanted, so it may overflow, or round in the first one's dtype. */
 static reel_tensor inner_product(REEL_PLACE, const reel_tensor *a, reel_tensors b)
 {
     reel_tensor sum = REEL_NONE;
@@ -93,17 +94,18 @@ bool reel_hvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors vector
     return g && reel_vjp_at(file, line, inner_product(file, line, g, vectors), REEL_NONE, xs, products);
 }
 
-/* ---- Whole derivatives ---------------------------------------------------------------------------------------- */
+/* ---- Whole derivatives --------------------------------------------------------------------------------- */
 
 /* The elements of y in a row. */
-static reel_tensor flat(REEL_PLACE, reel_tensor y)
+static reel_tensor flat_view(REEL_PLACE, reel_tensor y)
 {
     return reel_reshape_at(file, line, y, REEL_SHAPE(reel_count(y)));
 }
 
-static reel_tensor row_of(REEL_PLACE, reel_tensor flat_y, reel_tensor x, int64_t k)
+static reel_tensor jacobian_row(REEL_PLACE, reel_tensor flat_y, reel_tensor x, int64_t k)
 {
-    reel_tensor element = reel_slice_at(file, line, flat_y, 0, k, k + 1, 1), row = derivative_failed(flat_y.tape);
+    reel_tensor element = reel_slice_at(file, line, flat_y, 0, k, k + 1, 1);
+    reel_tensor row = derivative_failed(flat_y.tape);
     reel_vjp_at(file, line, element, REEL_NONE, REEL_TENSORS(x), &row);
     return row;
 }
@@ -114,7 +116,7 @@ reel_tensor reel_jacobian_row_at(REEL_PLACE, reel_tensor y, reel_tensor x, int64
     if (!reel_usable(file, line, "jacobian", y))
         return failed;
     if (element >= 0 && element < reel_count(y))
-        return row_of(file, line, flat(file, line, y), x, element);
+        return jacobian_row(file, line, flat_view(file, line, y), x, element);
     reel_tape_fail(y.tape, file, line, "jacobian", "there is no element %lld in %s", (long long)element,
                    reel_describe(y).text);
     return failed;
@@ -126,9 +128,9 @@ static bool joined_shape(REEL_PLACE, reel_tensor y, reel_tensor x, reel_shape *j
     reel_shape of_x = reel_shape_of(x);
     *joined = reel_shape_of(y);
     if (joined->rank + of_x.rank > REEL_MAX_RANK)
-        return reel_tape_fail(y.tape, file, line, "jacobian", "d %s / d %s would have rank %d; the most is %d",
-                              reel_describe(y).text, reel_describe(x).text, joined->rank + of_x.rank,
-                              REEL_MAX_RANK);
+        return reel_tape_fail(y.tape, file, line, "jacobian",
+                              "d %s / d %s would have rank %d; the most is %d", reel_describe(y).text,
+                              reel_describe(x).text, joined->rank + of_x.rank, REEL_MAX_RANK);
     for (int i = 0; i < of_x.rank; i++)
         joined->size[joined->rank++] = of_x.size[i];
     return true;
@@ -150,9 +152,9 @@ reel_tensor reel_jacobian_at(REEL_PLACE, reel_tensor y, reel_tensor x)
         reel_tape_out_of_memory(tape, file, line, "jacobian", (size_t)rows * sizeof *row);
         return failed;
     }
-    reel_tensor flat_y = flat(file, line, y);
+    reel_tensor flat_y = flat_view(file, line, y);
     for (int64_t k = 0; k < rows; k++)
-        row[k] = row_of(file, line, flat_y, x, k);
+        row[k] = jacobian_row(file, line, flat_y, x, k);
     return reel_reshape_at(file, line, reel_stack_at(file, line, reel_tensors_of(row, (size_t)rows)), shape);
 }
 

@@ -134,37 +134,34 @@ bool reel_elementwise_run(const reel_call *call)
 
 /* ---- Plain calls ------------------------------------------------------------------------------------------- */
 
-static bool same_layout(const reel_node *a, const reel_node *b)
+/* A contiguous value that can be read, or NULL. Node 0 stands for none. */
+static inline reel_node *plain_input(const reel_tape *tape, reel_tensor x)
 {
-    return a->rank == b->rank && (a->shape == b->shape || reel_same_sizes(a->rank, a->shape, b->rank, b->shape));
-}
-
-/* A value that can be read: on the tape, computed, contiguous. */
-static const reel_node *plain_input(const reel_tape *tape, reel_tensor x)
-{
-    const unsigned wanted = REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS;
-    if (!reel_on_tape(tape, x))
+    const unsigned all = REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS | REEL_NODE_RECYCLED | REEL_NODE_NOTE;
+    if (x.tape != tape || x.node - 1 >= tape->nodes - 1)
         return NULL;
-    const reel_node *node = reel_node_at(tape, x.node);
-    return (node->flags & (wanted | REEL_NODE_RECYCLED | REEL_NODE_NOTE)) == wanted ? node : NULL;
+    reel_node *node = reel_node_at(tape, x.node);
+    bool good = node->generation == x.generation &&
+                (node->flags & all) == (REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS);
+    return good ? node : NULL;
 }
 
-static bool inputs_are_plain(const reel_tape *tape, const reel_op *op, reel_tensors inputs, unsigned *inherited)
+static inline bool same_layout(const reel_node *a, const reel_node *b)
 {
-    if (op->shape || inputs.count > REEL_KERNEL_INPUTS || inputs.count != (size_t)op->inputs ||
-        (op->writes && !(op->flags & REEL_OP_IN_SWEEP)))
+    return a->dtype == b->dtype && a->rank == b->rank &&
+           (a->shape == b->shape || reel_same_sizes(a->rank, a->shape, b->rank, b->shape));
+}
+
+/* Finds the inputs' nodes; false where the call is not plain. */
+static inline bool inputs_are_plain(const reel_tape *tape, const reel_op *op, reel_tensors inputs, reel_node *in[])
+{
+    if (op->shape || inputs.count - 1 >= REEL_KERNEL_INPUTS || inputs.count != (size_t)op->inputs ||
+        (op->writes && !(op->flags & REEL_OP_IN_SWEEP)) || !(in[0] = plain_input(tape, inputs.tensor[0])))
         return false;
-    const reel_node *first = plain_input(tape, inputs.tensor[0]);
-    if (!first || !op->kernels[first->dtype] || (first->count > REEL_ELEMENTWISE_GRAIN && tape->pool))
-        return false;
-    *inherited = first->flags;
-    for (size_t i = 1; i < inputs.count; i++) {
-        const reel_node *node = plain_input(tape, inputs.tensor[i]);
-        if (!node || node->dtype != first->dtype || !same_layout(node, first))
+    for (size_t i = 1; i < inputs.count; i++)
+        if (!(in[i] = plain_input(tape, inputs.tensor[i])) || !same_layout(in[i], in[0]))
             return false;
-        *inherited |= node->flags;
-    }
-    return true;
+    return op->kernels[in[0]->dtype] && (in[0]->count <= REEL_ELEMENTWISE_GRAIN || !tape->pool);
 }
 
 static bool plain_memory(reel_tape *tape, reel_node *node, const reel_op *op, const reel_node *first,
@@ -186,48 +183,58 @@ static bool plain_memory(reel_tape *tape, reel_node *node, const reel_op *op, co
     return node->data;
 }
 
+/* The addresses that the kernel works on; all but those in the caller's memory stay what they are. */
+static bool find_operands(const reel_tape *tape, reel_node *node)
+{
+    unsigned wrapped = 0;
+    for (uint32_t i = 0; i < node->inputs; i++) {
+        const reel_node *in = reel_node_at(tape, node->input.few[i]), *base = reel_node_at(tape, in->base);
+        node->operand[i] = (const char *)base->data + in->offset;
+        wrapped |= base->flags;
+    }
+    node->result = node->data ? node->data : (char *)reel_node_at(tape, node->base)->data + node->offset;
+    return !(wrapped & REEL_NODE_WRAPPED);
+}
+
 uint32_t reel_record_plain(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_tensors inputs,
                            const void *attributes)
 {
-    unsigned inherited;
-    if (!inputs_are_plain(tape, op, inputs, &inherited))
+    reel_node *in[REEL_KERNEL_INPUTS];
+    if (!inputs_are_plain(tape, op, inputs, in))
         return 0;
     reel_node *node = reel_node_new(tape);
-    const reel_node *first = reel_node_at(tape, inputs.tensor[0].node);
-    if (!node || !plain_memory(tape, node, op, first, attributes))
+    if (!node || !plain_memory(tape, node, op, in[0], attributes))
         return 0;
+    unsigned inherited = 0;
+    for (size_t i = 0; i < inputs.count; i++) {
+        node->input.few[i] = inputs.tensor[i].node;
+        inherited |= in[i]->flags;
+        in[i]->flags |= REEL_NODE_USED;
+    }
+    inherited = op->flags & REEL_NO_GRADIENT ? 0 : inherited & REEL_NODE_VARIABLE;
+    node->flags = (uint16_t)(inherited | REEL_NODE_CONTIGUOUS | REEL_NODE_PLAIN | (tape->final ? REEL_NODE_FINAL : 0));
     node->op = op;
     node->file = tape->sweeping ? tape->inherit_file : file;
     node->line = tape->sweeping ? tape->inherit_line : line;
-    node->shape = first->shape;
-    node->strides = first->strides;
-    node->rank = first->rank;
-    node->dtype = first->dtype;
-    node->count = first->count;
+    node->shape = in[0]->shape;
+    node->strides = in[0]->strides;
+    node->rank = in[0]->rank;
+    node->dtype = in[0]->dtype;
+    node->count = in[0]->count;
     node->outputs = 1;
     node->inputs = (uint32_t)inputs.count;
-    unsigned reaches = op->flags & REEL_NO_GRADIENT ? 0 : inherited & REEL_NODE_VARIABLE;
-    node->flags = (uint16_t)(reaches | REEL_NODE_CONTIGUOUS | REEL_NODE_PLAIN | (tape->final ? REEL_NODE_FINAL : 0));
-    for (size_t i = 0; i < inputs.count; i++) {
-        node->input.few[i] = inputs.tensor[i].node;
-        reel_node_at(tape, inputs.tensor[i].node)->flags |= REEL_NODE_USED;
-    }
     reel_run_plain(tape, node);
     return tape->nodes++;
 }
 
+/* Where an operand's memory can move, the addresses are found anew each time. */
 void reel_run_plain(reel_tape *tape, reel_node *node)
 {
-    const void *in[REEL_KERNEL_INPUTS];
-    for (uint32_t i = 0; i < node->inputs; i++)
-        in[i] = reel_node_data(tape, reel_node_at(tape, node->input.few[i]));
-    void *out = node->data;
-    if (!out) {                                     /* a sum in its first operand's memory          */
-        reel_node *base = reel_node_at(tape, node->base);
-        out = (char *)base->data + node->offset;
-        base->written = ++tape->clock;
-    }
-    node->op->kernels[node->dtype](node->count, in, out, node->attributes);
+    if (!(node->flags & REEL_NODE_FIXED) && find_operands(tape, node))
+        node->flags |= REEL_NODE_FIXED;
+    if (!node->data)                                /* a sum in its first operand's memory          */
+        reel_node_at(tape, node->base)->written = ++tape->clock;
+    node->op->kernels[node->dtype](node->count, node->operand, node->result, node->attributes);
     node->executed = tape->clock;
     node->flags |= REEL_NODE_COMPUTED;
 }

@@ -190,8 +190,8 @@ static bool vjp_room(const struct sweep *s, struct vjp_call *v, uint32_t inputs)
  * would mix old and new. */
 static bool still_as_read(const struct sweep *s, const reel_node *node)
 {
-    if (node->op->flags & REEL_OP_IN_SWEEP)
-        return true;
+    if (node->executed == s->tape->clock || node->op->flags & REEL_OP_IN_SWEEP)
+        return true;                                /* nothing at all was written since            */
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; i < node->inputs; i++) {
         const reel_node *base = base_of(s, input[i]);

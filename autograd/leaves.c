@@ -161,6 +161,7 @@ reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *options)
     }
     reel_leaf *leaf = (reel_leaf *)node->attributes;
     leaf->wrapped = true;
+    node->flags |= REEL_NODE_WRAPPED;
     leaf->overlaps = strides_overlap(node->rank, node->shape, node->strides);
     node->data = options->data;
     return leaf_commit(tape);

@@ -1,5 +1,5 @@
-/* A section drawn in Graphviz's language: a box for each value, arrows from inputs to results. What a section reads
- * from outside is drawn too, in grey; what an op writes gets a dashed arrow. */
+/* A section drawn in Graphviz's language: a box for each value, arrows from inputs to results. What a
+ * section reads from outside is drawn too, in grey; what an op writes gets a dashed arrow. */
 #include "autograd/look.h"
 #include "autograd/section.h"
 #include "core/dtype.h"
@@ -8,7 +8,7 @@
 
 enum { DRAWING_ELEMENTS = 12, DRAWING_TEXT = 1024 };
 
-/* ---- Text inside a label ---------------------------------------------------------------------------------------- */
+/* ---- Text inside a label ------------------------------------------------------------------------------- */
 
 /* Quotes and backslashes are escaped, and each line is closed with "\l", which sets it to the left. */
 static void put_escaped(reel_text *text, const char *plain)
@@ -75,7 +75,7 @@ static void put_label(reel_text *text, const reel_tape *tape, uint32_t id)
     put_gradient(text, tape, id);
 }
 
-/* ---- Boxes and arrows ------------------------------------------------------------------------------------------- */
+/* ---- Boxes and arrows ---------------------------------------------------------------------------------- */
 
 static const char *box_style(const reel_node *node, bool outside)
 {
@@ -129,9 +129,10 @@ static void put_drawing(reel_text *text, const void *context)
 {
     const reel_section section = *(const reel_section *)context;
     section.tape->sweep++;
-    reel_text_add(text, "digraph tape {\n"
-                        "    node [shape=box, style=filled, fontname=\"monospace\", fontsize=10];\n"
-                        "    edge [color=\"#505050\", fontname=\"monospace\", fontsize=8, labeldistance=1.5];\n");
+    reel_text_add(text, "digraph tape {\n");
+    reel_text_add(text, "    node [shape=box, style=filled, fontname=\"monospace\", fontsize=10];\n");
+    reel_text_add(text, "    edge [color=\"#505050\", fontname=\"monospace\", fontsize=8, "
+                        "labeldistance=1.5];\n");
     for (uint32_t id = section.from; id < section.to; id++)
         if (reel_section_shows(section, id)) {
             put_boxes_outside(text, section, id);
@@ -141,7 +142,7 @@ static void put_drawing(reel_text *text, const void *context)
     reel_text_add(text, "}\n");
 }
 
-/* ---- The calls -------------------------------------------------------------------------------------------------- */
+/* ---- The calls ----------------------------------------------------------------------------------------- */
 
 size_t reel_format_drawing(reel_section section, char *buffer, size_t bytes)
 {

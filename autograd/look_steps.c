@@ -1,5 +1,5 @@
-/* The backward pass, step by step: for each node of the sweep its op's formula, the gradient that comes in, and what
- * its VJP adds to the gradient of each input. */
+/* The backward pass, step by step: for each node of the sweep its op's formula, the gradient that comes
+ * in, and what its VJP adds to the gradient of each input. */
 #include "autograd/look.h"
 #include "core/dtype.h"
 
@@ -94,5 +94,6 @@ bool reel_print_step(void *user, const reel_step *step)
 {
     (void)user;
     struct shown_step shown = {step->tape, step};
-    return reel_tape_print(step->file, step->line, step->tape, "print", step->added ? put_added : put_incoming, &shown);
+    reel_maker make = step->added ? put_added : put_incoming;
+    return reel_tape_print(step->file, step->line, step->tape, "print", make, &shown);
 }

@@ -1,5 +1,5 @@
-/* A tape or a section as a table, a line for each value. The columns are as wide as their longest cell, but for the
- * two of ranges: those would have to be computed twice. */
+/* A tape or a section as a table, a line for each value. The columns are as wide as their longest cell,
+ * but for the two of ranges: those would have to be computed twice. */
 #include "autograd/look.h"
 #include "autograd/section.h"
 #include "core/dtype.h"
@@ -9,15 +9,15 @@
 
 enum { TABLE_RANGE = 24, TABLE_CELL = 160, TABLE_INPUTS = 4 };
 
-enum column { COLUMN_NODE, COLUMN_NAME, COLUMN_ORIGIN, COLUMN_INPUTS, COLUMN_TYPE, COLUMN_VALUES, COLUMN_GRADIENT,
-              COLUMN_BYTES, COLUMN_PLACE, COLUMNS };
+enum column { COLUMN_NODE, COLUMN_NAME, COLUMN_ORIGIN, COLUMN_INPUTS, COLUMN_TYPE, COLUMN_VALUES,
+              COLUMN_GRADIENT, COLUMN_BYTES, COLUMN_PLACE, COLUMNS };
 
 struct table {
     reel_section section;
     int          width[COLUMNS];
 };
 
-/* ---- Cells ---------------------------------------------------------------------------------------------------- */
+/* ---- Cells --------------------------------------------------------------------------------------------- */
 
 static void cell_name(reel_text *text, const reel_node *node)
 {
@@ -91,10 +91,11 @@ static void put_cell(reel_text *text, const reel_tape *tape, uint32_t id, enum c
     }
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------------ */
+/* ---- The table ----------------------------------------------------------------------------------------- */
 
-static const char *const table_heads[COLUMNS] = {"node", "name", "op", "inputs", "type", "values", "gradient", "bytes",
-                                                 "recorded at"};
+static const char *const table_heads[COLUMNS] = {
+    "node", "name", "op", "inputs", "type", "values", "gradient", "bytes", "recorded at",
+};
 
 static bool stands_right(enum column column)
 {
@@ -117,7 +118,8 @@ static void measure_columns(struct table *table)
         }
 }
 
-static void put_padded(reel_text *text, const struct table *table, enum column column, const char *cell, size_t length)
+static void put_padded(reel_text *text, const struct table *table, enum column column, const char *cell,
+                       size_t length)
 {
     int blanks = table->width[column] - (int)length, left = stands_right(column) ? blanks : 0;
     for (int i = 0; i < left; i++)
@@ -153,7 +155,7 @@ static void put_table(reel_text *text, const void *context)
     reel_text_add(text, "%u node%s, %zu bytes of values\n", values, values == 1 ? "" : "s", bytes);
 }
 
-/* ---- The calls ------------------------------------------------------------------------------------------------ */
+/* ---- The calls ----------------------------------------------------------------------------------------- */
 
 size_t reel_format_section(reel_section section, char *buffer, size_t bytes)
 {

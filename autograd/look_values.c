@@ -11,7 +11,7 @@
 
 enum { LOOK_DIGITS = 4, LOOK_MOST_DIGITS = 17, LOOK_RUN = 256, LOOK_FILE = 40 };
 
-/* ---- Numbers -------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ------------------------------------------------------------------------------------------- */
 
 /* The digits come from printf's exponent form; its point depends on the locale and is passed over. */
 static int rounded_digits(double x, int digits, char digit[LOOK_MOST_DIGITS + 1], int *exponent)
@@ -50,7 +50,7 @@ void reel_text_rounded(reel_text *text, double x, int digits)
         reel_text_add(text, "e%d", exponent);
 }
 
-/* ---- Ranges --------------------------------------------------------------------------------------------------- */
+/* ---- Ranges -------------------------------------------------------------------------------------------- */
 
 struct range {
     double  low, high;
@@ -76,8 +76,8 @@ static struct range range_of(const reel_array *array)
     for (reel_walk_start(&walk, array->rank, array->shape, 1, strides); walk.more; reel_walk_next(&walk))
         for (int64_t i = 0; i < walk.length; i += LOOK_RUN) {
             int64_t some = walk.length - i < LOOK_RUN ? walk.length - i : LOOK_RUN;
-            reel_convert_strided(REEL_F64, value, 1, array->dtype,
-                                 (const char *)array->data + (walk.offset[0] + i * walk.step[0]) * size, walk.step[0], some);
+            const char *from = (const char *)array->data + (walk.offset[0] + i * walk.step[0]) * size;
+            reel_convert_strided(REEL_F64, value, 1, array->dtype, from, walk.step[0], some);
             widen_range(&range, value, some);
         }
     return range;
@@ -111,8 +111,8 @@ static void text_range(reel_text *text, const reel_array *array)
         reel_text_add(text, ", %lld nan", (long long)range.nan);
 }
 
-/* In a sweep the first contribution to a gradient lends its memory to the sum, and a temporary that nobody can see any
- * more lends it to the next. */
+/* In a sweep the first contribution to a gradient lends its memory to the sum, and a temporary that
+ * nobody can see any more lends it to the next. */
 const char *reel_value_missing(const reel_tape *tape, const reel_node *node)
 {
     const reel_node *base = reel_node_at(tape, node->base);
@@ -137,9 +137,9 @@ void reel_text_range(reel_text *text, const reel_tape *tape, uint32_t id)
     text_range(text, &array);
 }
 
-/* ---- Gradients ------------------------------------------------------------------------------------------------ */
+/* ---- Gradients ----------------------------------------------------------------------------------------- */
 
-/* A node that was recorded since the sweep in the gradient's place, after a rewind, is of a later generation. */
+/* What was recorded in the gradient's place since the sweep, after a rewind, is of a later generation. */
 enum reel_gradient_news reel_known_gradient(const reel_tape *tape, uint32_t id, uint32_t *gradient)
 {
     const reel_node *node = reel_node_at(tape, id);
@@ -150,13 +150,14 @@ enum reel_gradient_news reel_known_gradient(const reel_tape *tape, uint32_t id, 
         return REEL_GRADIENT_UNKNOWN;
     if (!node->gradient)
         return REEL_GRADIENT_NONE_ARRIVED;
-    if (node->gradient >= tape->nodes || reel_node_at(tape, node->gradient)->generation > tape->swept_generation)
+    if (node->gradient >= tape->nodes ||
+        reel_node_at(tape, node->gradient)->generation > tape->swept_generation)
         return REEL_GRADIENT_UNKNOWN;
     *gradient = node->gradient;
     return REEL_GRADIENT_KNOWN;
 }
 
-/* ---- Where a node comes from ---------------------------------------------------------------------------------- */
+/* ---- Where a node comes from --------------------------------------------------------------------------- */
 
 void reel_text_origin(reel_text *text, const reel_node *node)
 {
@@ -177,7 +178,7 @@ void reel_text_place(reel_text *text, const char *file, int line)
         reel_text_add(text, "%s:%d", file, line);
 }
 
-/* ---- Sections ------------------------------------------------------------------------------------------------- */
+/* ---- Sections ------------------------------------------------------------------------------------------ */
 
 static bool call_is_kept(const reel_section_note *note, uint32_t head)
 {

@@ -30,10 +30,7 @@ reel_node *reel_node_new(reel_tape *tape)
     if (tape->nodes / REEL_CHUNK_NODES >= tape->chunks && !nodes_grow(tape))
         return NULL;
     reel_node *node = reel_node_at(tape, tape->nodes);
-    memset(node, 0, sizeof *node);
-    node->generation = tape->generation;
-    node->executed = tape->clock;
-    node->base = tape->nodes;
+    *node = (reel_node){.generation = tape->generation, .executed = tape->clock, .base = tape->nodes};
     return node;
 }
 

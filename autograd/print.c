@@ -1,8 +1,8 @@
-/* Tensors as text, the way NumPy prints them: brackets for each axis, columns aligned, lines up to 75 characters, the
- * middle left out where there are more than 1000 elements, and exponents for all numbers where some are very large
- * or very small or they spread over more than three decades. Two things differ: each number has the
- * shortest digits that read back the same, where NumPy cuts after eight, filled up with zeros in front of an
- * exponent; and no blanks stand before a closing bracket. */
+/* Tensors as text, the way NumPy prints them: brackets for each axis, columns aligned, lines up to 75
+ * characters, the middle left out where there are more than 1000 elements, and exponents for all numbers
+ * where some are very large or very small or they spread over more than three decades. Two things
+ * differ: each number has the shortest digits that read back the same, where NumPy cuts after eight,
+ * filled up with zeros in front of an exponent; and no blanks stand before a closing bracket. */
 #include "autograd/look.h"
 #include "core/dtype.h"
 
@@ -11,7 +11,7 @@
 
 enum { PRINT_ELIDE_ABOVE = 1000, PRINT_EDGE = 3, PRINT_LINE = 75, PRINT_NUMBER = 48, PRINT_DIGITS = 24 };
 
-/* ---- One number ------------------------------------------------------------------------------------------------ */
+/* ---- One number ---------------------------------------------------------------------------------------- */
 
 /* 0.d1 d2 d3 ... 10^point, or a text of its own: an integer, nan or inf. */
 struct number {
@@ -51,11 +51,16 @@ static void find_digits(struct number *number, const char *text)
         number->point = 1;
 }
 
+static const void *element_at(const reel_array *array, int64_t element)
+{
+    return (const char *)array->data + element * (int64_t)reel_dtype_size(array->dtype);
+}
+
 static struct number number_of(const reel_array *array, int64_t element)
 {
     struct number number = {0};
     reel_text text = reel_text_in(number.text, sizeof number.text);
-    reel_text_element(&text, array->dtype, (const char *)array->data + element * (int64_t)reel_dtype_size(array->dtype));
+    reel_text_element(&text, array->dtype, element_at(array, element));
     number.negative = number.text[0] == '-';
     char first = number.text[number.negative];
     if (reel_dtype_is_float(array->dtype) && first != 'n' && first != 'i') {
@@ -75,7 +80,7 @@ static int longer(int a, int b)
     return a > b ? a : b;
 }
 
-/* ---- Columns ------------------------------------------------------------------------------------------------- */
+/* ---- Columns ------------------------------------------------------------------------------------------- */
 
 struct layout {
     reel_array array;
@@ -119,8 +124,7 @@ static void measure(struct layout *layout, int axis, int64_t element)
     struct number number = number_of(array, element);
     measure_number(layout, &number);
     double value;
-    reel_convert(REEL_F64, &value, array->dtype,
-                 (const char *)array->data + element * (int64_t)reel_dtype_size(array->dtype), 1);
+    reel_convert(REEL_F64, &value, array->dtype, element_at(array, element), 1);
     value = fabs(value);
     if (value > 0 && isfinite(value)) {
         layout->smallest = fmin(layout->smallest, value);
@@ -164,7 +168,7 @@ static void choose_columns(struct layout *layout)
     layout->left = longer(layout->left, layout->text - 1 - layout->right);
 }
 
-/* ---- Numbers in columns ---------------------------------------------------------------------------------------- */
+/* ---- Numbers in columns -------------------------------------------------------------------------------- */
 
 static void spaces(reel_text *text, int n)
 {
@@ -194,7 +198,8 @@ static void put_digits(const struct layout *layout, const struct number *number,
         reel_text_char(text, '.');
     if (layout->exponents) {
         int exponent = number->count ? number->point - 1 : 0;
-        reel_text_add(text, "e%c%0*d", exponent < 0 ? '-' : '+', layout->exponent, exponent < 0 ? -exponent : exponent);
+        reel_text_add(text, "e%c%0*d", exponent < 0 ? '-' : '+', layout->exponent,
+                      exponent < 0 ? -exponent : exponent);
     }
 }
 
@@ -210,7 +215,8 @@ static void put_number(const struct layout *layout, int64_t element, reel_text *
     }
 }
 
-/* A scalar has no columns to stand in, a digit behind its point, and an exponent only from 1e16 on or below 1e-4. */
+/* A scalar has no columns to stand in, a digit behind its point, and an exponent only from 1e16 on or
+ * below 1e-4. */
 static void put_scalar(const reel_array *array, reel_text *text)
 {
     char number[PRINT_NUMBER];
@@ -219,9 +225,9 @@ static void put_scalar(const reel_array *array, reel_text *text)
     reel_text_add(text, "%s%s", number, number[only.length - 1] == '.' ? "0" : "");
 }
 
-/* ---- Rows and axes --------------------------------------------------------------------------------------------- */
+/* ---- Rows and axes ------------------------------------------------------------------------------------- */
 
-/* A line of words of one width. The blanks behind a word wait until another one follows. */
+/* A line of words of one width, several of which fit. The blanks behind a word wait until another follows. */
 struct line {
     reel_text *text;
     int        indent, limit, length, blanks;
@@ -229,7 +235,7 @@ struct line {
 
 static void begin_word(struct line *line, int width)
 {
-    if (line->length + width > line->limit && line->length > line->indent) {
+    if (line->length + width > line->limit) {
         reel_text_char(line->text, '\n');
         line->length = line->blanks = line->indent;
     }
@@ -301,7 +307,7 @@ void reel_text_array(reel_text *text, const reel_array *array)
     }
 }
 
-/* ---- The calls -------------------------------------------------------------------------------------------------- */
+/* ---- The calls ----------------------------------------------------------------------------------------- */
 
 size_t reel_format(reel_tensor x, char *buffer, size_t bytes)
 {

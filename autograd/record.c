@@ -305,15 +305,18 @@ bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const voi
                    reel_tensor *outputs, int output_count)
 {
     reel_tape *tape = tape_of_inputs(inputs);
-    for (int i = 0; i < output_count; i++)
-        outputs[i] = (reel_tensor){tape, 0, 0};
-    if (reel_failed(tape))
-        return false;
-    uint32_t plain = op->kernels && output_count == 1 ? reel_record_plain(file, line, tape, op, inputs, attributes) : 0;
+    bool failed = reel_failed(tape);
+    uint32_t plain = 0;
+    if (!failed && op->kernels && output_count == 1)
+        plain = reel_record_plain(file, line, tape, op, inputs, attributes);
     if (plain) {
         outputs[0] = reel_handle(tape, plain);
         return true;
     }
+    for (int i = 0; i < output_count; i++)
+        outputs[i] = (reel_tensor){tape, 0, 0};
+    if (failed)
+        return false;
     struct record r;
     r.tape = tape;
     r.op = op;

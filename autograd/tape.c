@@ -14,7 +14,7 @@ const char *reel_version(void)
 static bool tape_options_make_sense(const reel_tape_options *options)
 {
     return options && options->size >= sizeof *options && options->threads >= 0 &&
-           options->threads <= TAPE_MOST_THREADS && (!options->io || options->io->size >= sizeof(reel_io));
+           options->threads <= TAPE_MOST_THREADS && (!options->io || options->io->size >= REEL_IO_LEAST);
 }
 
 static bool tape_start_pool(reel_tape *tape)

@@ -19,7 +19,9 @@ enum reel_node_flags {
     REEL_NODE_RESULT   = 1 << 5,                    /* handed to the caller of a sweep             */
     REEL_NODE_NOTE     = 1 << 6,                    /* no value: it holds a section's details      */
     REEL_NODE_CONTIGUOUS = 1 << 7,                  /* laid out with the last dimension fastest    */
-    REEL_NODE_PLAIN    = 1 << 8                     /* a plain call: see elementwise.h             */
+    REEL_NODE_PLAIN    = 1 << 8,                    /* a plain call: see elementwise.h             */
+    REEL_NODE_WRAPPED  = 1 << 9,                    /* a base in the caller's memory, which may move */
+    REEL_NODE_FIXED    = 1 << 10                    /* a plain call whose operands' addresses are known */
 };
 
 /* An op of the sweep's own, which writes a temporary rather than a leaf; beside enum reel_op_flags. */
@@ -45,6 +47,8 @@ typedef struct reel_node {
         uint32_t        few[REEL_FEW_INPUTS];
         const uint32_t *many;
     } input;
+    const void *operand[REEL_KERNEL_INPUTS];        /* of a plain call whose memory cannot move    */
+    void       *result;
     const char *name, *file;
     int64_t     offset;                             /* bytes behind the base's data                */
     int64_t     count;                              /* elements                                    */
