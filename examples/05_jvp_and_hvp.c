@@ -2,9 +2,10 @@
  *
  *     y = tanh(A x)                   A [2,3], x [3]
  *
- * J t says how y moves when x moves along t, and u' J how the sum of u y changes with x: neither makes J. H v is
- * the second derivative of a scalar times a vector, at the price of a few gradients, however large H is. Where
- * the whole matrices are small they can be asked for too, and the products checked against them. */
+ * J t says how y moves when x moves along t, and u' J how the sum of u y changes with x: neither makes
+ * J. H v is the second derivative of a scalar times a vector, at the price of a few gradients, however
+ * large H is. Where the whole matrices are small they can be asked for too, and the products checked
+ * against them. */
 #include <reel.h>
 #include <stdio.h>
 

@@ -167,10 +167,20 @@ typedef struct reel_io {
     int64_t (*read)(void *user, int file, void *buffer, size_t bytes);      /* 0: the end          */
     int64_t (*write)(void *user, int file, const void *buffer, size_t bytes);
     int     (*close)(void *user, int file);
+    int     (*create)(void *user, const char *path);        /* >= 0: a new file; -EEXIST where one is */
+    int     (*sync)(void *user, int file);          /* returns when what was written will last     */
+    int     (*rename)(void *user, const char *from, const char *to);        /* in place of `to`    */
+    int     (*remove)(void *user, const char *path);
+    int     (*sync_folder)(void *user, const char *path);   /* the same as sync, for the names in the
+                                                               folder that `path` is in            */
 } reel_io;
 
 /* The standard table: POSIX files; file 1 is standard output, file 2 standard error. */
 REEL_API const reel_io *reel_io_standard(void);
+
+/* A table with the standard functions where the given one has none, because its members are NULL, or it is
+ * smaller (of an earlier version), or it is NULL itself. */
+REEL_API reel_io reel_io_complete(const reel_io *io);
 
 typedef struct reel_tape_options {
     size_t         size;
@@ -513,6 +523,26 @@ typedef struct reel_pad_options {
 REEL_API reel_tensor reel_pad_at(REEL_PLACE, reel_pad_options options);
 #define reel_pad(...)       reel_pad_at(REEL_HERE, (reel_pad_options){.x = __VA_ARGS__})
 
+/* By integer indices, of any integer dtype, in [0, size of the axis); another index is an error, which names it.
+ *
+ * gather: y[o, j, i] = x[o, k[o, j, i], i]. The indices have x's rank, any size along the axis, and else x's
+ *     sizes, or 1 to stretch (NumPy's take_along_axis).
+ * take: indices of any shape stand in the axis's place in the result (NumPy's take).
+ * embedding: rows of a table, [V, ...] by [...]: take along axis 0.
+ * scatter_add: zeros with `size` elements along the axis, and x added up there: the VJP of gather. */
+REEL_API reel_tensor reel_gather_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis);
+#define reel_gather(...)    reel_gather_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_take_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis);
+#define reel_take(...)      reel_take_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_embedding_at(REEL_PLACE, reel_tensor table, reel_tensor indices);
+#define reel_embedding(...) reel_embedding_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_scatter_add_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis, int64_t size);
+#define reel_scatter_add(...) reel_scatter_add_at(REEL_HERE, __VA_ARGS__)
+
+/* 1 at each index and 0 elsewhere, along a new last axis of `classes`. */
+REEL_API reel_tensor reel_one_hot_at(REEL_PLACE, reel_tensor indices, int64_t classes, reel_dtype dtype);
+#define reel_one_hot(...)   reel_one_hot_at(REEL_HERE, __VA_ARGS__)
+
 /* x laid out anew, last dimension fastest; x itself where it is so already. */
 REEL_UNARY_(contiguous);
 #define reel_contiguous(...) reel_contiguous_at(REEL_HERE, __VA_ARGS__)
@@ -535,6 +565,64 @@ REEL_API reel_tensor reel_softmax_at(REEL_PLACE, reel_tensor x, int axis);      
 #define reel_softmax(...)     reel_softmax_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_tensor reel_log_softmax_at(REEL_PLACE, reel_tensor x, int axis);      /* x_i - log sum e^x_j   */
 #define reel_log_softmax(...) reel_log_softmax_at(REEL_HERE, __VA_ARGS__)
+
+typedef struct reel_layer_norm_options {
+    reel_tensor x;
+    struct reel_use_named_arguments *named_arguments_only_;
+    int         dims;                               /* the last dimensions that go together; default 1 */
+    reel_tensor weight, bias;                       /* of these dimensions' shape; may be left out */
+    double      eps;                                /* default 1e-5                                */
+} reel_layer_norm_options;
+
+/* (x - mean) / sqrt(var + eps) weight + bias, mean and variance taken over the last dimensions. Floating dtypes. */
+REEL_API reel_tensor reel_layer_norm_at(REEL_PLACE, reel_layer_norm_options options);
+#define reel_layer_norm(...) reel_layer_norm_at(REEL_HERE, (reel_layer_norm_options){.x = __VA_ARGS__})
+
+typedef struct reel_conv2d_options {
+    reel_tensor x;                                  /* images [N, C, H, W]                         */
+    reel_tensor weight;                             /* kernels [O, C / groups, KH, KW]             */
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_tensor bias;                               /* [O], added to the result; may be left out   */
+    int64_t     stride[2];                          /* of height and width; default 1              */
+    int64_t     padding[2];                         /* zeros on both sides; default 0              */
+    int64_t     dilation[2];                        /* default 1                                   */
+    int64_t     groups;                             /* default 1                                   */
+} reel_conv2d_options;
+
+/* Convolution as networks have it (a correlation), [N, O, OH, OW]. Floating dtypes; through matrix products. */
+REEL_API reel_tensor reel_conv2d_at(REEL_PLACE, reel_conv2d_options options);
+#define reel_conv2d(...)     reel_conv2d_at(REEL_HERE, (reel_conv2d_options){.x = __VA_ARGS__})
+
+typedef struct reel_pool2d_options {
+    reel_tensor x;                                  /* images [N, C, H, W]                         */
+    struct reel_use_named_arguments *named_arguments_only_;
+    int64_t     kernel[2];                          /* height and width                            */
+    int64_t     stride[2];                          /* default: the kernel                         */
+    int64_t     padding[2];                         /* on both sides, less than the kernel; default 0 */
+    bool        exclude_padding;                    /* avg: divide by the elements inside x, else by all
+                                                       of the kernel                               */
+} reel_pool2d_options;
+
+/* The largest element (the first at a tie, which gets all the gradient; a NaN before all numbers) and the mean of
+ * each window: reel_max_pool2d(x, .kernel = {2, 2}). Floating dtypes. */
+REEL_API reel_tensor reel_max_pool2d_at(REEL_PLACE, reel_pool2d_options options);
+#define reel_max_pool2d(...) reel_max_pool2d_at(REEL_HERE, (reel_pool2d_options){.x = __VA_ARGS__})
+REEL_API reel_tensor reel_avg_pool2d_at(REEL_PLACE, reel_pool2d_options options);
+#define reel_avg_pool2d(...) reel_avg_pool2d_at(REEL_HERE, (reel_pool2d_options){.x = __VA_ARGS__})
+
+/* Random masks come from integers. A key is a leaf [seed, draws so far], [2] i64, that can be saved and set back
+ * like any other; a draw takes its value and moves it on, which a replay does again. dropout makes x_i 0 with
+ * probability `rate`, and else x_i / (1 - rate): what becomes of x_i is a function of the draw and of i, so that one
+ * draw makes one mask, here, in its gradients and when it is recorded again in f64.
+ *
+ *     reel_tensor key = reel_random_key(tape, seed);
+ *     reel_tensor h2 = reel_dropout(h, .5, reel_random_draw(key));        a fresh mask at each replay */
+REEL_API reel_tensor reel_random_key_at(REEL_PLACE, reel_tape *tape, uint64_t seed);
+#define reel_random_key(...)  reel_random_key_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_random_draw_at(REEL_PLACE, reel_tensor key);
+#define reel_random_draw(...) reel_random_draw_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_dropout_at(REEL_PLACE, reel_tensor x, double rate, reel_tensor draw);
+#define reel_dropout(...)     reel_dropout_at(REEL_HERE, __VA_ARGS__)
 
 /* x itself, through which no gradient passes. A view. */
 REEL_UNARY_(stop_gradient);
@@ -705,6 +793,38 @@ REEL_API reel_loss_and_backprop reel_raw_sparse_softmax_cross_entropy_with_logit
 #define reel_raw_sparse_softmax_cross_entropy_with_logits(...)                                       \
     REEL_NAMED_CALL_(reel_loss_and_backprop, reel_raw_sparse_softmax_cross_entropy_with_logits_at, reel_cross_entropy_raw, \
                      .axis_unused_ = 0, __VA_ARGS__)
+
+
+/* ---- Other losses ------------------------------------------------------------------------------- */
+
+/* Of a prediction and a target of one shape and one floating dtype; gradients go into both. The default is one loss
+ * an element; a mean over no elements is NaN. */
+typedef struct reel_loss_options {
+    reel_tensor    prediction, target;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_reduction reduction;
+} reel_loss_options;
+
+/* reel_mean_squared_error(prediction, target, .reduction = REEL_REDUCTION_MEAN): (prediction - target)^2. */
+REEL_API reel_tensor reel_mean_squared_error_at(REEL_PLACE, reel_loss_options options);
+#define reel_mean_squared_error(...)                                                                 \
+    reel_mean_squared_error_at(REEL_HERE, (reel_loss_options){.prediction = __VA_ARGS__})
+
+/* For logits x and labels t: t softplus(-x) + (1 - t) softplus(x), which neither overflows nor cancels. */
+REEL_API reel_tensor reel_binary_cross_entropy_with_logits_at(REEL_PLACE, reel_loss_options options);
+#define reel_binary_cross_entropy_with_logits(...)                                                   \
+    reel_binary_cross_entropy_with_logits_at(REEL_HERE, (reel_loss_options){.prediction = __VA_ARGS__})
+
+typedef struct reel_huber_options {
+    reel_tensor    prediction, target;
+    struct reel_use_named_arguments *named_arguments_only_;
+    reel_reduction reduction;
+    double         delta;                           /* default 1                                   */
+} reel_huber_options;
+
+/* For z = prediction - target: z z / 2 where |z| <= delta, else delta (|z| - delta / 2). */
+REEL_API reel_tensor reel_huber_at(REEL_PLACE, reel_huber_options options);
+#define reel_huber(...) reel_huber_at(REEL_HERE, (reel_huber_options){.prediction = __VA_ARGS__})
 
 
 /* ---- Gradients ------------------------------------------------------------------------------------ */

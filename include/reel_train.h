@@ -147,6 +147,207 @@ typedef struct reel_plot {
 /* Writes the file `path`. `io` may be NULL. It allocates nothing. */
 REEL_API bool reel_plot_svg(reel_plot *plot, const char *path, const reel_io *io);
 
+
+/* ---- Files of tensors ---------------------------------------------------------------------------- */
+
+/* Files are written beside the old one, synced to the disk and then put in its place, so whatever fails, and
+ * even if the power does, the path names a whole file: the old one or the new one. Only regular files are
+ * written over. What is read is checked to the last byte before it is believed. Messages name the file and the
+ * byte. `io` may be NULL everywhere. */
+
+typedef struct reel_stored_tensor {
+    const char *name;                               /* UTF-8                                       */
+    reel_dtype  dtype;
+    reel_shape  shape;
+    void       *data;                               /* last dimension fastest                      */
+    int64_t     count;                              /* elements                                    */
+    int64_t     bytes, offset;                      /* in the file's data                          */
+} reel_stored_tensor;
+
+typedef struct reel_stored_text {
+    const char *key, *value;                        /* UTF-8                                       */
+} reel_stored_text;
+
+/* A .safetensors file: named tensors, and metadata. For writing, the arrays are the caller's, and count, bytes
+ * and offset of each tensor are set; after reading they belong to the object, sorted by their place in the file
+ * (the metadata by key), and the data is aligned to 64. */
+typedef struct reel_safetensors {
+    reel_stored_tensor *tensor;
+    size_t              tensors;
+    reel_stored_text   *text;
+    size_t              texts;
+    reel_allocator      allocator;                  /* set before it is used                       */
+    void               *allocator_user;
+    char                error[REEL_TRAIN_MESSAGE];
+    void               *memory[4];                  /* its own                                     */
+    size_t              memory_bytes[4];
+} reel_safetensors;
+
+/* Reads a file, strictly: anything that the format does not allow is an error. */
+REEL_API bool reel_safetensors_read(reel_safetensors *object, const char *path, const reel_io *io);
+
+/* The tensor of that name, and the metadata under that key; NULL where there is none. */
+REEL_API reel_stored_tensor *reel_safetensors_find(const reel_safetensors *object, const char *name);
+REEL_API const char         *reel_safetensors_text(const reel_safetensors *object, const char *key);
+
+/* Writes the tensors, the wider dtypes first, and the metadata, in the order given. */
+REEL_API bool reel_safetensors_write(reel_safetensors *object, const char *path, const reel_io *io);
+
+/* Gives back what was read. What the caller put there stays the caller's. */
+REEL_API void reel_safetensors_free(reel_safetensors *object);
+
+/* A .npy file: one array. NumPy has no bf16; it stands there as "V2", two bytes without a meaning, as arrays of
+ * ml_dtypes' bfloat16 do. */
+typedef struct reel_npy {
+    reel_dtype     dtype;
+    reel_shape     shape;
+    void          *data;                            /* last dimension fastest; after reading it belongs to
+                                                       the object, and is aligned to 64            */
+    int64_t        count;                           /* elements; set                               */
+    reel_allocator allocator;                       /* set before it is used                       */
+    void          *allocator_user;
+    char           error[REEL_TRAIN_MESSAGE];
+    void          *memory;                          /* its own                                     */
+    size_t         memory_bytes;
+} reel_npy;
+
+/* Reads versions 1.0, 2.0 and 3.0, little-endian, in C's or in Fortran's order; writes 1.0, in C's. */
+REEL_API bool reel_npy_read(reel_npy *array, const char *path, const reel_io *io);
+REEL_API bool reel_npy_write(reel_npy *array, const char *path, const reel_io *io);
+REEL_API void reel_npy_free(reel_npy *array);
+
+
+/* ---- Initialisers -------------------------------------------------------------------------------- */
+
+/* Variables on a tape, from its random generator: the same seed and calls give the same numbers. The fans of a
+ * weight are the numbers of values that go into one of its outputs, and that one of its inputs goes into:
+ *     [in, out], of reel_matmul(x, w)             in, out
+ *     [out, in, k...], of a convolution           in k..., out k...  (the product of the kernel's sizes; with
+ *                                                 groups, `in` and `out` are those of one group)
+ * A weight of another rank has none. */
+REEL_API bool reel_fans(reel_shape shape, int64_t *fan_in, int64_t *fan_out);
+
+#define REEL_INIT_(name) REEL_API reel_tensor reel_init_##name##_at(REEL_PLACE, reel_tape *tape,      \
+                                                                    reel_shape shape, reel_dtype dtype)
+
+REEL_INIT_(zeros);
+#define reel_init_zeros(...)          reel_init_zeros_at(REEL_HERE, __VA_ARGS__)
+
+/* Mean 0; in [-most, most). */
+REEL_API reel_tensor reel_init_normal_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
+                                         double deviation);
+#define reel_init_normal(...)         reel_init_normal_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_init_uniform_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
+                                          double most);
+#define reel_init_uniform(...)        reel_init_uniform_at(REEL_HERE, __VA_ARGS__)
+
+/* Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010: variance
+ * 2 / (in + out), for layers before a tanh or a softmax. */
+REEL_INIT_(glorot_normal);
+#define reel_init_glorot_normal(...)  reel_init_glorot_normal_at(REEL_HERE, __VA_ARGS__)
+REEL_INIT_(glorot_uniform);
+#define reel_init_glorot_uniform(...) reel_init_glorot_uniform_at(REEL_HERE, __VA_ARGS__)
+
+/* He and others, "Delving deep into rectifiers", 2015: variance 2 / in, for layers before a relu. */
+REEL_INIT_(he_normal);
+#define reel_init_he_normal(...)      reel_init_he_normal_at(REEL_HERE, __VA_ARGS__)
+REEL_INIT_(he_uniform);
+#define reel_init_he_uniform(...)     reel_init_he_uniform_at(REEL_HERE, __VA_ARGS__)
+
+
+/* ---- A model's parameters ------------------------------------------------------------------------ */
+
+enum { REEL_PARAMETER_NAME = 96 };                  /* bytes of a name, its 0 included             */
+
+typedef struct reel_parameter {
+    char        name[REEL_PARAMETER_NAME];
+    reel_tensor tensor;
+    bool        state;                              /* saved and loaded, never trained             */
+    bool        frozen;                             /* not trained for now                         */
+} reel_parameter;
+
+/* Leaves by name. What is added lies below the marks of the training loop. */
+typedef struct reel_parameters {
+    reel_parameter *parameter;                      /* [count], in the order in which they were added */
+    size_t          count;
+    reel_tensors    trained;                        /* those that are neither state nor frozen: the list
+                                                       for reel_gradient() and the optimisers      */
+    bool            partial;                        /* loading passes over names that the file has not,
+                                                       and over those that only the file has       */
+    reel_allocator  allocator;                      /* set before anything is added                */
+    void           *allocator_user;
+    char            error[REEL_TRAIN_MESSAGE];
+    reel_tensor    *list;                           /* behind `trained`                            */
+    size_t          room;
+} reel_parameters;
+
+/* Both return the tensor, and name it on its tape; on failure a failed tensor, with the error on the tape too.
+ *     reel_tensor w = reel_parameters_add(&model, "hidden.weight", reel_init_he_normal(tape, ...)); */
+#define reel_parameters_add(...)       reel_parameters_add_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_parameters_add_at(REEL_PLACE, reel_parameters *parameters, const char *name,
+                                            reel_tensor tensor);
+#define reel_parameters_add_state(...) reel_parameters_add_state_at(REEL_HERE, __VA_ARGS__)
+REEL_API reel_tensor reel_parameters_add_state_at(REEL_PLACE, reel_parameters *parameters, const char *name,
+                                                  reel_tensor tensor);
+
+/* The tensor of that name, or REEL_NONE. */
+REEL_API reel_tensor reel_parameters_find(const reel_parameters *parameters, const char *name);
+
+/* How many numbers are trained. */
+REEL_API int64_t reel_parameters_elements(const reel_parameters *parameters);
+
+/* Freezes, or thaws, all whose names begin so; returns how many they are. */
+REEL_API size_t reel_parameters_freeze(reel_parameters *parameters, const char *prefix, bool frozen);
+
+/* A line for each: name, shape, dtype, number of elements. */
+REEL_API bool reel_parameters_print(const reel_parameters *parameters, const reel_io *io);
+
+/* All of them, as a .safetensors file. Loading checks that the file has these names and no others, with the same
+ * dtypes and shapes, before it writes the first. */
+REEL_API bool reel_parameters_save(reel_parameters *parameters, const char *path, const reel_io *io);
+REEL_API bool reel_parameters_load(reel_parameters *parameters, const char *path, const reel_io *io);
+
+/* Forgets the names; the tensors are the tape's. */
+REEL_API void reel_parameters_free(reel_parameters *parameters);
+
+
+/* ---- Schedules ------------------------------------------------------------------------------------ */
+
+/* The learning rate of step t, counted from 0. */
+
+/* rate factor^floor(t / every). */
+REEL_API double reel_schedule_step(double rate, double factor, int64_t every, int64_t t);
+
+/* For t < warm_up:  rate (t + 1) / warm_up;  then, with p = (t - warm_up) / (steps - warm_up), at most 1,
+ * least + (rate - least) (1 + cos(pi p)) / 2   (Loshchilov and Hutter, "SGDR", 2017). */
+REEL_API double reel_schedule_cosine(double rate, double least, int64_t warm_up, int64_t steps, int64_t t);
+
+/* From rate / 25 up to `rate` at step 0.3 steps - 1, and down to rate / 250,000 at step steps - 1, both along half a
+ * cosine (Smith and Topin, "Super-convergence", 2018, in PyTorch's form). */
+REEL_API double reel_schedule_one_cycle(double rate, int64_t steps, int64_t t);
+
+typedef enum reel_schedule_kind {
+    REEL_SCHEDULE_CONSTANT,
+    REEL_SCHEDULE_STEP,
+    REEL_SCHEDULE_COSINE,
+    REEL_SCHEDULE_ONE_CYCLE
+} reel_schedule_kind;
+
+typedef struct reel_schedule {
+    reel_schedule_kind kind;
+    double             rate;
+    int64_t            steps;                       /* of all the training: cosine, one-cycle      */
+    int64_t            warm_up;                     /* cosine                                      */
+    double             least;                       /* cosine                                      */
+    int64_t            every;                       /* step                                        */
+    double             factor;                      /* step                                        */
+} reel_schedule;
+
+REEL_API double reel_schedule_rate(const reel_schedule *schedule, int64_t t);
+
+/* The same, written into the tensor that the optimiser reads. */
+REEL_API bool reel_schedule_write(const reel_schedule *schedule, int64_t t, reel_tensor learning_rate);
+
 #ifdef __cplusplus
 }
 #endif

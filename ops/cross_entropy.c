@@ -23,7 +23,8 @@ static bool calls_fail(const struct calls_arguments *a, reel_tape *tape, const c
     return false;
 }
 
-static void calls_set_semantics(reel_cross_entropy *attributes, reel_semantics semantics, reel_semantics by_default)
+static void calls_set_semantics(reel_cross_entropy *attributes, reel_semantics semantics,
+                                reel_semantics by_default)
 {
     semantics = semantics == REEL_SEMANTICS_DEFAULT ? by_default : semantics;
     attributes->tensorflow = semantics == REEL_TENSORFLOW && !attributes->sparse;
@@ -65,7 +66,8 @@ static void calls_apply(struct calls_arguments *a, reel_tensor *outputs, int cou
         input[inputs++] = calls_data(a, a->class_weights);
     if (attributes->row_weights)
         input[inputs++] = calls_data(a, a->row_weights);
-    if (reel_apply_at(a->file, a->line, a->op, reel_tensors_of(input, inputs), attributes, outputs, count) && a->name)
+    if (reel_apply_at(a->file, a->line, a->op, reel_tensors_of(input, inputs), attributes, outputs, count) &&
+        a->name)
         reel_name(outputs[0], a->name);
 }
 
@@ -80,15 +82,16 @@ static void calls_count(const struct calls_arguments *a, reel_tensor loss)
     if (a->attributes.sparse) {
         reel_cross_entropy attributes = a->attributes;
         attributes.class_weights = attributes.row_weights = false;
-        reel_apply_at(a->file, a->line, &reel_op_sparse_softmax_cross_entropy_count, REEL_TENSORS(a->logits, a->labels),
-                      &attributes, a->counted, 1);
+        reel_apply_at(a->file, a->line, &reel_op_sparse_softmax_cross_entropy_count,
+                      REEL_TENSORS(a->logits, a->labels), &attributes, a->counted, 1);
         return;
     }
     reel_shape z = reel_shape_of(a->logits), y = reel_shape_of(a->labels), both;
     reel_broadcast_shapes(z.rank, z.size, y.rank, y.size, &both);
     both.size[both.rank + a->attributes.axis] = 1;
-    *a->counted = reel_constant_at(a->file, a->line, loss.tape, REEL_SHAPE(),
-                                   reel_fill(reel_dtype_of(a->logits), (double)reel_shape_count(both.rank, both.size)));
+    *a->counted =
+        reel_constant_at(a->file, a->line, loss.tape, REEL_SHAPE(),
+                         reel_fill(reel_dtype_of(a->logits), (double)reel_shape_count(both.rank, both.size)));
 }
 
 static reel_tensor calls_loss(struct calls_arguments *a, reel_semantics semantics)
@@ -109,9 +112,10 @@ static reel_tensor calls_loss(struct calls_arguments *a, reel_semantics semantic
     .attributes = {                                                                                  \
         .reduction = (arguments)->reduction, .label_smoothing = (arguments)->label_smoothing, __VA_ARGS__}
 
-/* ---- Dense labels --------------------------------------------------------------------------------------- */
+/* ---- Dense labels ------------------------------------------------------------------------------ */
 
-static reel_tensor calls_dense(struct calls_arguments *a, reel_semantics semantics, bool validate, double tolerance)
+static reel_tensor calls_dense(struct calls_arguments *a, reel_semantics semantics, bool validate,
+                               double tolerance)
 {
     a->op = &reel_op_softmax_cross_entropy_with_logits;
     a->attributes.validate = validate;
@@ -121,9 +125,13 @@ static reel_tensor calls_dense(struct calls_arguments *a, reel_semantics semanti
 
 reel_tensor reel_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_v2 *arguments)
 {
-    struct calls_arguments a = {
-        .file = file, .line = line, .call = "softmax_cross_entropy_with_logits", .axis = arguments->axis,
-        .logits = arguments->logits, .labels = arguments->labels, CALLS_OPTIONS(arguments, .ignore_index = REEL_NO_INDEX)};
+    struct calls_arguments a = {.file = file,
+                                .line = line,
+                                .call = "softmax_cross_entropy_with_logits",
+                                .axis = arguments->axis,
+                                .logits = arguments->logits,
+                                .labels = arguments->labels,
+                                CALLS_OPTIONS(arguments, .ignore_index = REEL_NO_INDEX)};
     return calls_dense(&a, arguments->semantics, arguments->validate, arguments->sum_tolerance);
 }
 
@@ -131,13 +139,17 @@ reel_tensor reel_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cro
 static reel_tensor calls_v1(REEL_PLACE, const reel_cross_entropy_v1 *arguments, const char *call, bool stop)
 {
     int axis = arguments->axis != REEL_NO_AXIS ? arguments->axis : arguments->dim;
-    struct calls_arguments a = {
-        .file = file, .line = line, .call = call, .axis = axis == REEL_NO_AXIS ? -1 : axis,
-        .logits = arguments->logits, .labels = arguments->labels, CALLS_OPTIONS(arguments, .ignore_index = REEL_NO_INDEX)};
+    struct calls_arguments a = {.file = file,
+                                .line = line,
+                                .call = call,
+                                .axis = axis == REEL_NO_AXIS ? -1 : axis,
+                                .logits = arguments->logits,
+                                .labels = arguments->labels,
+                                CALLS_OPTIONS(arguments, .ignore_index = REEL_NO_INDEX)};
     reel_tape *tape = a.logits.tape ? a.logits.tape : a.labels.tape;
     if (arguments->dim != REEL_NO_AXIS && arguments->dim != axis && !reel_failed(tape)) {
-        reel_error_set_at(file, line, tape, "%s: dim is %d and axis is %d: give one of them", call, arguments->dim,
-                          axis);
+        reel_error_set_at(file, line, tape, "%s: dim is %d and axis is %d: give one of them", call,
+                          arguments->dim, axis);
         return (reel_tensor){tape, 0, 0};
     }
     if (stop && a.labels.tape)
@@ -155,23 +167,28 @@ reel_tensor reel_softmax_cross_entropy_with_logits_v1_at(REEL_PLACE, const reel_
     return calls_v1(file, line, arguments, "softmax_cross_entropy_with_logits_v1", true);
 }
 
-/* ---- Integer labels ------------------------------------------------------------------------------------- */
+/* ---- Integer labels ---------------------------------------------------------------------------- */
 
-reel_tensor reel_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_sparse *arguments)
+reel_tensor reel_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE,
+                                                             const reel_cross_entropy_sparse *arguments)
 {
-    struct calls_arguments a = {
-        .file = file, .line = line, .call = "sparse_softmax_cross_entropy_with_logits", .axis = arguments->axis,
-        .op = &reel_op_sparse_softmax_cross_entropy_with_logits, .logits = arguments->logits,
-        .labels = arguments->labels,
-        CALLS_OPTIONS(arguments, .sparse = true, .ignore_index = arguments->ignore_index,
-                      .out_of_range = arguments->out_of_range)};
+    struct calls_arguments a = {.file = file,
+                                .line = line,
+                                .call = "sparse_softmax_cross_entropy_with_logits",
+                                .axis = arguments->axis,
+                                .op = &reel_op_sparse_softmax_cross_entropy_with_logits,
+                                .logits = arguments->logits,
+                                .labels = arguments->labels,
+                                CALLS_OPTIONS(arguments, .sparse = true,
+                                              .ignore_index = arguments->ignore_index,
+                                              .out_of_range = arguments->out_of_range)};
     return calls_loss(&a, arguments->semantics);
 }
 
-/* ---- Raw ------------------------------------------------------------------------------------------------ */
+/* ---- Raw --------------------------------------------------------------------------------------- */
 
-static reel_loss_and_backprop calls_raw(REEL_PLACE, const reel_cross_entropy_raw *arguments, const reel_op *op,
-                                        const char *call, bool sparse)
+static reel_loss_and_backprop calls_raw(REEL_PLACE, const reel_cross_entropy_raw *arguments,
+                                        const reel_op *op, const char *call, bool sparse)
 {
     struct calls_arguments a = {
         .file = file, .line = line, .call = call, .op = op, .axis = -1, .logits = arguments->features,
@@ -186,14 +203,15 @@ static reel_loss_and_backprop calls_raw(REEL_PLACE, const reel_cross_entropy_raw
     return (reel_loss_and_backprop){outputs[0], outputs[1]};
 }
 
-reel_loss_and_backprop reel_raw_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_raw *arguments)
+reel_loss_and_backprop reel_raw_softmax_cross_entropy_with_logits_at(REEL_PLACE,
+                                                                     const reel_cross_entropy_raw *arguments)
 {
     return calls_raw(file, line, arguments, &reel_op_raw_softmax_cross_entropy_with_logits,
                      "raw_softmax_cross_entropy_with_logits", false);
 }
 
-reel_loss_and_backprop reel_raw_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE,
-                                                                            const reel_cross_entropy_raw *arguments)
+reel_loss_and_backprop
+reel_raw_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_raw *arguments)
 {
     return calls_raw(file, line, arguments, &reel_op_raw_sparse_softmax_cross_entropy_with_logits,
                      "raw_sparse_softmax_cross_entropy_with_logits", true);

@@ -1,5 +1,5 @@
-/* The ops of softmax cross-entropy. They have one shape rule, one forward and one reference, and differ in what
- * they compute; their VJPs are made of each other, so that derivatives of any order are at hand.
+/* The ops of softmax cross-entropy. They have one shape rule, one forward and one reference, and differ in
+ * what they compute; their VJPs are made of each other, so that derivatives of any order are at hand.
  *
  *     op             inputs besides logits z and labels y      result
  *     loss           -                                         rows, or a scalar
@@ -40,11 +40,12 @@ typedef struct reel_cross_entropy {
     reel_label_policy  out_of_range;
 } reel_cross_entropy;
 
-extern const reel_op reel_op_softmax_cross_entropy_with_logits, reel_op_sparse_softmax_cross_entropy_with_logits,
-    reel_op_raw_softmax_cross_entropy_with_logits, reel_op_raw_sparse_softmax_cross_entropy_with_logits,
-    reel_op_softmax_cross_entropy_gradient, reel_op_softmax_cross_entropy_label_gradient,
-    reel_op_softmax_cross_entropy_directional, reel_op_softmax_cross_entropy_second,
-    reel_op_softmax_cross_entropy_mixed, reel_op_sparse_softmax_cross_entropy_count;
+extern const reel_op reel_op_softmax_cross_entropy_with_logits,
+    reel_op_sparse_softmax_cross_entropy_with_logits, reel_op_raw_softmax_cross_entropy_with_logits,
+    reel_op_raw_sparse_softmax_cross_entropy_with_logits, reel_op_softmax_cross_entropy_gradient,
+    reel_op_softmax_cross_entropy_label_gradient, reel_op_softmax_cross_entropy_directional,
+    reel_op_softmax_cross_entropy_second, reel_op_softmax_cross_entropy_mixed,
+    reel_op_sparse_softmax_cross_entropy_count;
 
 /* Where the inputs stand; -1 where there is none. */
 typedef struct reel_xent_inputs {
@@ -85,10 +86,11 @@ enum {
 };
 extern const reel_sample reel_xent_loss_samples[], reel_xent_sparse_samples[], reel_xent_raw_samples[],
     reel_xent_raw_sparse_samples[], reel_xent_gradient_samples[], reel_xent_label_gradient_samples[],
-    reel_xent_directional_samples[], reel_xent_second_samples[], reel_xent_mixed_samples[], reel_xent_count_samples[];
+    reel_xent_directional_samples[], reel_xent_second_samples[], reel_xent_mixed_samples[],
+    reel_xent_count_samples[];
 
-/* Checks of the labels before anything is computed: integer ones against the range and the policy, dense ones,
- * where that is asked for, for being finite, not negative and of sum 1. */
+/* Checks of the labels before anything is computed: integer ones against the range and the policy, dense
+ * ones, where that is asked for, for being finite, not negative and of sum 1. */
 bool reel_xent_check_labels(const reel_call *call, const reel_xent_shape *shape);
 
 /* The integer label in row `row` of the (broadcast) rows, and whether it counts. */
@@ -97,7 +99,7 @@ typedef struct reel_xent_label {
     enum reel_xent_fate fate;
 } reel_xent_label;
 
-reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const reel_array *labels, int64_t element,
-                                     int64_t classes);
+reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const reel_array *labels,
+                                     int64_t element, int64_t classes);
 
 #endif

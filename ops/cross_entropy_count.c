@@ -1,5 +1,5 @@
-/* sparse_softmax_cross_entropy_count: how many rows count, as a number of the logits' dtype. Rows whose label is
- * ignored do not. */
+/* sparse_softmax_cross_entropy_count: how many rows count, as a number of the logits' dtype. Rows whose label
+ * is ignored do not. */
 #include "ops/cross_entropy.h"
 #include "core/dtype.h"
 #include "core/shape.h"

@@ -7,12 +7,11 @@
 
 #include <math.h>
 
-reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const reel_array *labels, int64_t element,
-                                     int64_t classes)
+reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const reel_array *labels,
+                                     int64_t element, int64_t classes)
 {
-    int64_t class;
-    const char *at = (const char *)labels->data + element * (int64_t)reel_dtype_size(labels->dtype);
-    reel_convert(REEL_I64, &class, labels->dtype, at, 1);
+    int64_t class = labels->dtype == REEL_I32 ? ((const int32_t *)labels->data)[element]
+                                              : ((const int64_t *)labels->data)[element];
     if (attributes->ignore_index != REEL_NO_INDEX && class == attributes->ignore_index)
         return (reel_xent_label){-1, REEL_XENT_OUT_OF_IT};
     if (class >= 0 && class < classes)
@@ -48,7 +47,8 @@ static struct label_walk label_rows(const reel_array *labels, const reel_xent_sh
     struct label_walk walk = {.rows = reel_xent_rows_shape(shape)};
     int64_t strides[REEL_MAX_RANK];
     walk.count = reel_shape_count(walk.rows.rank, walk.rows.size);
-    reel_broadcast_strides(labels->rank, labels->shape, labels->strides, sparse ? &walk.rows : &shape->shape, strides);
+    reel_broadcast_strides(labels->rank, labels->shape, labels->strides, sparse ? &walk.rows : &shape->shape,
+                           strides);
     for (int i = 0; i < walk.rows.rank; i++)
         walk.strides[i] = strides[sparse || i < shape->axis ? i : i + 1];
     return walk;
@@ -64,26 +64,31 @@ static int64_t label_element(const struct label_walk *walk, int64_t row)
     return element;
 }
 
-static bool label_check_integers(const reel_call *call, const reel_xent_shape *shape, const struct label_walk *walk)
+static bool label_check_integers(const reel_call *call, const reel_xent_shape *shape,
+                                 const struct label_walk *walk)
 {
     const reel_cross_entropy *attributes = call->attributes;
     int64_t classes = shape->shape.size[shape->axis];
     for (int64_t row = 0; row < walk->count; row++) {
-        reel_xent_label label = reel_xent_read_label(attributes, &call->in[1], label_element(walk, row), classes);
+        reel_xent_label label =
+            reel_xent_read_label(attributes, &call->in[1], label_element(walk, row), classes);
         if (label.fate != REEL_XENT_SPOILT)
             continue;
         char where[200];
         reel_text text = reel_text_in(where, sizeof where);
         label_row_text(&text, &walk->rows, row);
-        return reel_xent_error(call, "Received a label value of %lld which is outside the valid range of [0, %lld), in "
-                               "%s of the labels", (long long)label.class, (long long)classes, where);
+        return reel_xent_error(
+            call,
+            "Received a label value of %lld which is outside the valid range of [0, %lld), in "
+            "%s of the labels",
+            (long long)label.class, (long long)classes, where);
     }
     return true;
 }
 
 /* What is wrong with a row of dense labels, into `text`; false where nothing is. */
-static bool label_fault(const reel_cross_entropy *attributes, const reel_array *labels, int64_t element, int64_t step,
-                        int64_t classes, reel_text *text)
+static bool label_fault(const reel_cross_entropy *attributes, const reel_array *labels, int64_t element,
+                        int64_t step, int64_t classes, reel_text *text)
 {
     size_t size = reel_dtype_size(labels->dtype);
     long double sum = 0;
@@ -108,7 +113,8 @@ static bool label_fault(const reel_cross_entropy *attributes, const reel_array *
     return true;
 }
 
-static bool label_check_dense(const reel_call *call, const reel_xent_shape *shape, const struct label_walk *walk)
+static bool label_check_dense(const reel_call *call, const reel_xent_shape *shape,
+                              const struct label_walk *walk)
 {
     const reel_array *labels = &call->in[1];
     int64_t strides[REEL_MAX_RANK], classes = shape->shape.size[shape->axis];
@@ -116,7 +122,8 @@ static bool label_check_dense(const reel_call *call, const reel_xent_shape *shap
     for (int64_t row = 0; row < walk->count; row++) {
         char fault[200], where[200];
         reel_text text = reel_text_in(fault, sizeof fault), place = reel_text_in(where, sizeof where);
-        if (!label_fault(call->attributes, labels, label_element(walk, row), strides[shape->axis], classes, &text))
+        if (!label_fault(call->attributes, labels, label_element(walk, row), strides[shape->axis], classes,
+                         &text))
             continue;
         label_row_text(&place, &walk->rows, row);
         return reel_xent_error(call, "%s of the labels %s", where, fault);

@@ -1,5 +1,5 @@
-/* The softmax cross-entropy ops and their VJPs. With U the upstream gradient times the row's weight (over W for
- * a mean), p = softmax(z), A = d y' / d y = w (1 - e), and <a> = sum p a:
+/* The softmax cross-entropy ops and their VJPs. With U the upstream gradient times the row's weight (over W
+ * for a mean), p = softmax(z), A = d y' / d y = w (1 - e), and <a> = sum p a:
  *
  *     loss             l  = U sum y' (-log p)         dz = gradient(u), dy = label_gradient(u)
  *     gradient         g  = U (S p - y')              along v: dz = second, dy = mixed, du = directional
@@ -12,8 +12,8 @@
  *                                                     dz = h (t - <t>) - p sum h t,
  *                                                     dy = A sum h t / S, du = sum h t / u
  *
- * In TENSORFLOW semantics S is 1 in the derivatives and not a function of y; so mixed is -U A v there, and the
- * derivatives of that have S = 0. */
+ * In TENSORFLOW semantics S is 1 in the derivatives and not a function of y; so mixed is -U A v there, and
+ * the derivatives of that have S = 0. */
 #include "ops/cross_entropy.h"
 #include "core/shape.h"
 
@@ -108,7 +108,7 @@ static reel_tensor loss_into_upstream(reel_tensor target, const reel_op *op, enu
 #define LOSS_MIXED          &reel_op_softmax_cross_entropy_mixed, REEL_XENT_MIXED
 #define LOSS_LOSS           &reel_op_softmax_cross_entropy_with_logits, REEL_XENT_LOSS
 
-/* ---- First order ----------------------------------------------------------------------------------------- */
+/* ---- First order ------------------------------------------------------------------------------- */
 
 static void loss_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -142,9 +142,10 @@ static void loss_raw_vjp(const reel_call *call, const reel_tensor dy[], reel_ten
                          backprop ? loss_into(of_loss.labels, LOSS_MIXED, of_backprop) : REEL_NONE);
 }
 
-/* ---- Second order ---------------------------------------------------------------------------------------- */
+/* ---- Second order ------------------------------------------------------------------------------ */
 
-static void loss_gradient_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void loss_gradient_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                              const bool wanted[])
 {
     struct loss_parts parts = loss_parts_of(call);
     parts.direction = dy[0];
@@ -156,7 +157,8 @@ static void loss_gradient_vjp(const reel_call *call, const reel_tensor dy[], ree
         dx[2] = loss_into_upstream(parts.upstream, LOSS_DIRECTIONAL, parts);
 }
 
-static void loss_directional_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void loss_directional_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                                 const bool wanted[])
 {
     struct loss_parts parts = loss_parts_of(call);
     parts.upstream = dy[0];
@@ -179,9 +181,10 @@ static void loss_label_gradient_vjp(const reel_call *call, const reel_tensor dy[
         dx[2] = loss_into_upstream(parts.upstream, LOSS_LOSS, parts);
 }
 
-/* ---- Third order ----------------------------------------------------------------------------------------- */
+/* ---- Third order ------------------------------------------------------------------------------- */
 
-static void loss_mixed_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void loss_mixed_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                           const bool wanted[])
 {
     struct loss_parts parts = loss_at_labels(loss_parts_of(call), dy[0]);
     if (parts.attributes.sum != REEL_XENT_SUM)
@@ -239,7 +242,8 @@ static reel_tensor loss_third_into_upstream(struct loss_parts parts, reel_tensor
     return loss_cast_like(rows ? reel_sum(ht, .axes = REEL_AXES(parts.attributes.axis)) : reel_sum(ht), u);
 }
 
-static void loss_second_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void loss_second_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                            const bool wanted[])
 {
     struct loss_parts parts = loss_parts_of(call);
     reel_tensor t = dy[0], v = parts.direction;
@@ -254,7 +258,7 @@ static void loss_second_vjp(const reel_call *call, const reel_tensor dy[], reel_
         dx[3] = loss_into(v, LOSS_SECOND, parts);
 }
 
-/* ---- The ops --------------------------------------------------------------------------------------------- */
+/* ---- The ops ----------------------------------------------------------------------------------- */
 
 #define LOSS_OP(NAME, INPUTS, OUTPUTS, FLAGS, VJP, FORMULA, SAMPLES, COUNT)                          \
     const reel_op reel_op_##NAME = {                                                                 \
@@ -273,7 +277,8 @@ LOSS_OP(sparse_softmax_cross_entropy_with_logits, REEL_ANY, 1, REEL_OUTPUT_UNREA
         REEL_XENT_SPARSE_SAMPLES);
 
 LOSS_OP(raw_softmax_cross_entropy_with_logits, 2, 2, 0, loss_raw_vjp,
-        "loss = sum y (-log p), backprop = p - y (EXACT: S p - y)", reel_xent_raw_samples, REEL_XENT_RAW_SAMPLES);
+        "loss = sum y (-log p), backprop = p - y (EXACT: S p - y)", reel_xent_raw_samples,
+        REEL_XENT_RAW_SAMPLES);
 
 LOSS_OP(raw_sparse_softmax_cross_entropy_with_logits, 2, 2, 0, loss_raw_vjp,
         "loss = -log p_label, backprop = p - onehot(label)", reel_xent_raw_sparse_samples,
@@ -284,8 +289,8 @@ LOSS_OP(softmax_cross_entropy_gradient, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_gr
         reel_xent_gradient_samples, REEL_XENT_GRADIENT_SAMPLES);
 
 LOSS_OP(softmax_cross_entropy_label_gradient, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_label_gradient_vjp,
-        "a = u (-log p); along t: dz = u (p sum t - t), du = sum t (-log p)", reel_xent_label_gradient_samples,
-        REEL_XENT_LABEL_GRADIENT_SAMPLES);
+        "a = u (-log p); along t: dz = u (p sum t - t), du = sum t (-log p)",
+        reel_xent_label_gradient_samples, REEL_XENT_LABEL_GRADIENT_SAMPLES);
 
 LOSS_OP(softmax_cross_entropy_directional, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_directional_vjp,
         "d = sum v (S p - y); dz = u S p (v - sum p v), dy = u (sum p v - v), dv = u (S p - y)",
@@ -297,5 +302,6 @@ LOSS_OP(softmax_cross_entropy_second, REEL_ANY, 1, 0, loss_second_vjp,
         reel_xent_second_samples, REEL_XENT_SECOND_SAMPLES);
 
 LOSS_OP(softmax_cross_entropy_mixed, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_mixed_vjp,
-        "b = u (sum p v - v); along t: dz = u p sum t (v - sum p v), du = sum t (sum p v - v), dv = u (p sum t - t)",
+        "b = u (sum p v - v); along t: dz = u p sum t (v - sum p v), du = sum t (sum p v - v), dv = u (p sum "
+        "t - t)",
         reel_xent_mixed_samples, REEL_XENT_MIXED_SAMPLES);

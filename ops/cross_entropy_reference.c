@@ -32,7 +32,8 @@ static long double truth_at(const struct truth *truth, int input, int64_t c, boo
     return in->value[element];
 }
 
-static void truth_start(struct truth *truth, const reel_cross_entropy *attributes, const reel_reference_array *in)
+static void truth_start(struct truth *truth, const reel_cross_entropy *attributes,
+                        const reel_reference_array *in)
 {
     memset(truth, 0, sizeof *truth);
     truth->attributes = attributes;
@@ -108,7 +109,7 @@ static long double truth_row_share(const struct truth *truth)
     return share;
 }
 
-/* ---- One row ----------------------------------------------------------------------------------------- */
+/* ---- One row ----------------------------------------------------------------------------------- */
 
 struct truth_row {
     long double max, log_sum, sum, mean, factor;    /* ... S, sum p v, and u r / W                 */
@@ -145,7 +146,8 @@ static struct truth_row truth_row_of(const struct truth *truth, long double mean
                   (!a->tensorflow && truth_row_weight(truth) == 0) || mean_weight == 0;
     if (truth->at.upstream >= 0)
         row.factor *= truth_at(truth, truth->at.upstream, 0, true);
-    if (a->sparse && !row.ignored && !(truth_at(truth, 1, 0, true) >= 0 && truth_at(truth, 1, 0, true) < truth->classes))
+    if (a->sparse && !row.ignored &&
+        !(truth_at(truth, 1, 0, true) >= 0 && truth_at(truth, 1, 0, true) < truth->classes))
         row.factor = NAN;
     return row;
 }
@@ -167,7 +169,8 @@ static long double truth_product(const struct truth *truth, long double a, long 
     return a == 0 && isinf(b) && !truth->attributes->tensorflow ? 0 : a * b;
 }
 
-static long double truth_of_class(const struct truth *truth, const struct truth_row *row, unsigned quantity, int64_t c)
+static long double truth_of_class(const struct truth *truth, const struct truth_row *row, unsigned quantity,
+                                  int64_t c)
 {
     long double v = truth_at(truth, truth->at.direction, c, false), u = row->factor;
     if (row->ignored)
@@ -193,7 +196,7 @@ static long double truth_of_row(const struct truth *truth, const struct truth_ro
     return row->ignored ? 0 : row->factor * sum;
 }
 
-/* ---- All rows ---------------------------------------------------------------------------------------- */
+/* ---- All rows ---------------------------------------------------------------------------------- */
 
 static long double truth_mean_weight(struct truth *truth)
 {
@@ -222,7 +225,6 @@ void reel_xent_reference(const void *attributes, const reel_reference_array *in,
     struct truth truth;
     truth_start(&truth, attributes, in);
     unsigned quantity = truth.attributes->quantity;
-    const unsigned by_row = REEL_XENT_LOSS | REEL_XENT_DIRECTIONAL;
     bool reduced = truth.attributes->reduction != REEL_REDUCTION_NONE;
     long double total = 0;
     int64_t rows = truth.classes > 0;
@@ -231,17 +233,17 @@ void reel_xent_reference(const void *attributes, const reel_reference_array *in,
     long double weight = rows ? truth_mean_weight(&truth) : 0;
     for (int64_t i = 0; i < rows; i++, truth_next_row(&truth)) {
         struct truth_row row = truth_row_of(&truth, weight);
-        if (quantity & by_row) {
-            long double value = truth_of_row(&truth, &row, quantity & by_row);
+        if (quantity & REEL_XENT_BY_ROW) {
+            long double value = truth_of_row(&truth, &row, quantity & REEL_XENT_BY_ROW);
             total += value;
             if (!reduced)
                 out[0].value[i] = (double)value;
         }
-        if (quantity & ~by_row)
+        if (quantity & ~REEL_XENT_BY_ROW)
             for (int64_t c = 0; c < truth.classes; c++)
                 out[outputs - 1].value[truth_element(&truth, c)] =
-                    (double)truth_of_class(&truth, &row, quantity & ~by_row, c);
+                    (double)truth_of_class(&truth, &row, quantity & ~REEL_XENT_BY_ROW, c);
     }
-    if ((quantity & by_row) && reduced)
+    if ((quantity & REEL_XENT_BY_ROW) && reduced)
         out[0].value[0] = (double)total;
 }

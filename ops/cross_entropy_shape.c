@@ -1,5 +1,6 @@
 /* The shape rule of the softmax cross-entropy ops: dtypes, shapes and options, and what is wrong with them.
- * Where TensorFlow has an error for the same mistake, its words come first, so that they can be searched for. */
+ * Where TensorFlow has an error for the same mistake, its words come first, so that they can be searched
+ * for. */
 #include "ops/cross_entropy.h"
 #include "core/shape.h"
 #include "core/text.h"
@@ -21,14 +22,13 @@ bool reel_xent_error(const reel_call *call, const char *format, ...)
     return reel_call_error(call, "\"%s\": %s", attributes->name, text);
 }
 
-/* ---- Where things are ---------------------------------------------------------------------------- */
+/* ---- Where things are -------------------------------------------------------------------------- */
 
 reel_xent_inputs reel_xent_inputs_of(const reel_cross_entropy *attributes)
 {
     const unsigned with_direction = REEL_XENT_DIRECTIONAL | REEL_XENT_SECOND | REEL_XENT_MIXED;
-    const unsigned without_upstream = REEL_XENT_LOSS | REEL_XENT_DIRECTIONAL;
     reel_xent_inputs in = {.logits = 0, .labels = 1, .count = 2};
-    in.upstream = attributes->quantity & without_upstream ? -1 : in.count++;
+    in.upstream = attributes->quantity & REEL_XENT_BY_ROW ? -1 : in.count++;
     in.direction = attributes->quantity & with_direction ? in.count++ : -1;
     in.class_weights = attributes->class_weights ? in.count++ : -1;
     in.row_weights = attributes->row_weights ? in.count++ : -1;
@@ -74,7 +74,7 @@ int64_t reel_xent_block_rows(int64_t classes)
     return REEL_XENT_ROWS * (1 + (elements - 1) / (REEL_XENT_ROWS * classes));
 }
 
-/* ---- Dtypes ---------------------------------------------------------------------------------------- */
+/* ---- Dtypes ------------------------------------------------------------------------------------ */
 
 static bool xent_check_dtypes(const reel_call *call)
 {
@@ -82,21 +82,29 @@ static bool xent_check_dtypes(const reel_call *call)
     const reel_array *logits = &call->in[0], *labels = &call->in[1];
     reel_description z = reel_describe(call->input[0]), y = reel_describe(call->input[1]);
     if (!reel_dtype_is_float(logits->dtype))
-        return reel_xent_error(call, "Value for attr 'T' of %s is not in the list of allowed values: f16, bf16, f32, "
-                               "f64: logits are %s", reel_dtype_name(logits->dtype), z.text);
+        return reel_xent_error(
+            call,
+            "Value for attr 'T' of %s is not in the list of allowed values: f16, bf16, f32, "
+            "f64: logits are %s",
+            reel_dtype_name(logits->dtype), z.text);
     if (attributes->sparse && labels->dtype != REEL_I32 && labels->dtype != REEL_I64)
-        return reel_xent_error(call, "Value for attr 'Tlabels' of %s is not in the list of allowed values: i32, i64: "
-                               "labels are %s", reel_dtype_name(labels->dtype), y.text);
+        return reel_xent_error(
+            call,
+            "Value for attr 'Tlabels' of %s is not in the list of allowed values: i32, i64: "
+            "labels are %s",
+            reel_dtype_name(labels->dtype), y.text);
     if (!attributes->sparse && !reel_dtype_is_float(labels->dtype))
-        return reel_xent_error(call, "labels %s are integers: cast them to the dtype of logits %s, or, if they are "
-                               "class numbers, use the sparse call", y.text, z.text);
+        return reel_xent_error(call,
+                               "labels %s are integers: cast them to the dtype of logits %s, or, if they are "
+                               "class numbers, use the sparse call",
+                               y.text, z.text);
     if (!attributes->sparse && !attributes->linear && labels->dtype != logits->dtype)
-        return reel_xent_error(call, "logits %s and labels %s are of different dtypes: cast one of them", z.text,
-                               y.text);
+        return reel_xent_error(call, "logits %s and labels %s are of different dtypes: cast one of them",
+                               z.text, y.text);
     return true;
 }
 
-/* ---- Shapes ---------------------------------------------------------------------------------------- */
+/* ---- Shapes ------------------------------------------------------------------------------------ */
 
 static bool xent_check_sparse_shapes(const reel_call *call)
 {
@@ -104,16 +112,25 @@ static bool xent_check_sparse_shapes(const reel_call *call)
     const reel_array *logits = &call->in[0], *labels = &call->in[1];
     reel_description z = reel_describe(call->input[0]), y = reel_describe(call->input[1]);
     if (labels->rank != logits->rank - 1)
-        return reel_xent_error(call, "`labels.shape.rank` must equal `logits.shape.rank - 1`. Received: labels %s of "
-                               "rank %d and logits %s of rank %d", y.text, labels->rank, z.text, logits->rank);
+        return reel_xent_error(
+            call,
+            "`labels.shape.rank` must equal `logits.shape.rank - 1`. Received: labels %s of "
+            "rank %d and logits %s of rank %d",
+            y.text, labels->rank, z.text, logits->rank);
     reel_shape shape = xent_labels_shape(attributes, logits, labels), both;
     if (reel_broadcast_shapes(logits->rank, logits->shape, shape.rank, shape.size, &both))
         return true;
     if (attributes->raw)
-        return reel_xent_error(call, "logits and labels must have the same first dimension, got logits %s and labels "
-                               "%s", z.text, y.text);
-    return reel_xent_error(call, "`labels.shape` must equal `logits.shape` except for the %s. Received: labels %s and "
-                           "logits %s", attributes->axis == -1 ? "last dimension" : "class axis", y.text, z.text);
+        return reel_xent_error(
+            call,
+            "logits and labels must have the same first dimension, got logits %s and labels "
+            "%s",
+            z.text, y.text);
+    return reel_xent_error(
+        call,
+        "`labels.shape` must equal `logits.shape` except for the %s. Received: labels %s and "
+        "logits %s",
+        attributes->axis == -1 ? "last dimension" : "class axis", y.text, z.text);
 }
 
 static bool xent_check_dense_shapes(const reel_call *call)
@@ -127,9 +144,11 @@ static bool xent_check_dense_shapes(const reel_call *call)
         reel_text text = reel_text_in(sizes[i], sizeof sizes[i]);
         reel_text_shape(&text, call->in[i].rank, call->in[i].shape);
     }
-    return reel_xent_error(call, "logits and labels must be broadcastable: logits_size=%s labels_size=%s: logits %s "
-                           "and labels %s do not broadcast", sizes[0], sizes[1],
-                           reel_describe(call->input[0]).text, reel_describe(call->input[1]).text);
+    return reel_xent_error(
+        call,
+        "logits and labels must be broadcastable: logits_size=%s labels_size=%s: logits %s "
+        "and labels %s do not broadcast",
+        sizes[0], sizes[1], reel_describe(call->input[0]).text, reel_describe(call->input[1]).text);
 }
 
 static bool xent_check_raw_ranks(const reel_call *call)
@@ -169,10 +188,10 @@ static bool xent_check_shapes(const reel_call *call)
            reel_xent_error(call, "Must have at least one class, but got logits shape %s", z.text);
 }
 
-/* ---- Options ---------------------------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------------- */
 
-static bool xent_check_number(const reel_call *call, const char *what, double value, double least, double most,
-                              const char *range)
+static bool xent_check_number(const reel_call *call, const char *what, double value, double least,
+                              double most, const char *range)
 {
     if (value >= least && value <= most)
         return true;
@@ -198,10 +217,12 @@ static bool xent_check_weights(const reel_call *call, int input, const char *wha
                            reel_describe(call->input[0]).text);
 }
 
-static bool xent_check_options(const reel_call *call, const reel_xent_inputs *in, const reel_xent_shape *shape)
+static bool xent_check_options(const reel_call *call, const reel_xent_inputs *in,
+                               const reel_xent_shape *shape)
 {
     const reel_cross_entropy *attributes = call->attributes;
-    reel_shape rows = reel_xent_rows_shape(shape), classes = {.rank = 1, .size = {shape->shape.size[shape->axis]}};
+    reel_shape rows = reel_xent_rows_shape(shape),
+               classes = {.rank = 1, .size = {shape->shape.size[shape->axis]}};
     if ((unsigned)attributes->reduction > REEL_REDUCTION_SUM)
         return reel_xent_error(call, "reduction %d is none of none, mean, sum", (int)attributes->reduction);
     if ((unsigned)attributes->out_of_range > REEL_LABELS_IGNORE)
@@ -213,7 +234,7 @@ static bool xent_check_options(const reel_call *call, const reel_xent_inputs *in
            xent_check_weights(call, in->row_weights, "row_weights", &rows);
 }
 
-/* ---- The rule --------------------------------------------------------------------------------------- */
+/* ---- The rule ---------------------------------------------------------------------------------- */
 
 bool reel_xent_shape_rule(reel_call *call, reel_output *out)
 {
@@ -227,7 +248,7 @@ bool reel_xent_shape_rule(reel_call *call, reel_output *out)
     reel_xent_shape shape = reel_xent_shape_of(attributes, logits, labels);
     if (!xent_check_options(call, &in, &shape))
         return false;
-    bool by_row = attributes->quantity & (REEL_XENT_LOSS | REEL_XENT_DIRECTIONAL);
+    bool by_row = attributes->quantity & REEL_XENT_BY_ROW;
     reel_shape rows = reel_xent_rows_shape(&shape), scalar = {.rank = 0};
     bool reduced = by_row && attributes->reduction != REEL_REDUCTION_NONE;
     out[0].dtype = attributes->wide ? REEL_F64 : logits->dtype;

@@ -1,8 +1,8 @@
-/* matmul: y = a b, [m, k] [k, n] -> [m, n].
+/* matmul: y = a b, [..., m, k] [..., k, n] -> [..., m, n], the leading dimensions broadcast.
  *
- *     da = dy b'     db = a' dy
+ *     da = dy b'     db = a' dy     each summed over the leading dimensions that it was stretched along
  *
- * BLIS multiplies, reading transposed and strided operands where they lie. Rows of the result are divided among
+ * BLIS multiplies, reading transposed and strided operands where they lie. Rows of the results are divided among
  * the tape's threads, which changes no bit. The half types are widened to f32 in scratch memory, multiplied
  * there and rounded once. */
 #include "ops/op.h"
@@ -15,10 +15,12 @@ enum { MATMUL_GRAIN_FLOPS = 1 << 20 };
 /* An operand as the product reads it. */
 struct matmul_operand {
     const char *data;
-    int64_t     row, column;                        /* strides                                     */
+    int64_t     row, column;                        /* strides, in elements                        */
+    int64_t     batch[REEL_MAX_RANK];               /* ... of the leading dimensions; 0: stretched */
 };
 
 struct matmul_run {
+    reel_shape            leading;                  /* of y                                        */
     int64_t               m, n, k;
     struct matmul_operand a, b;
     char                 *y;
@@ -50,61 +52,117 @@ static bool matmul_shape(reel_call *call, reel_output *out)
     if (a->dtype != b->dtype)
         return reel_call_error(call, "dtypes differ: %s and %s", reel_describe(call->input[0]).text,
                                reel_describe(call->input[1]).text);
-    if (a->rank != 2 || b->rank != 2 || a->shape[1] != b->shape[0])
+    if (a->rank < 2 || b->rank < 2 || a->shape[a->rank - 1] != b->shape[b->rank - 2])
         return reel_call_error(call, "%s and %s are not matrices [m,k] and [k,n]",
                                reel_describe(call->input[0]).text, reel_describe(call->input[1]).text);
+    if (!reel_broadcast_shapes(a->rank - 2, a->shape, b->rank - 2, b->shape, &out->shape))
+        return reel_call_error(call, "the leading dimensions of %s and %s do not broadcast",
+                               reel_describe(call->input[0]).text, reel_describe(call->input[1]).text);
     out->dtype = a->dtype;
-    out->shape = (reel_shape){2, {a->shape[0], b->shape[1]}};
+    out->shape.size[out->shape.rank++] = a->shape[a->rank - 2];
+    out->shape.size[out->shape.rank++] = b->shape[b->rank - 1];
+    int64_t count = reel_shape_count(out->shape.rank, out->shape.size);
+    if (count < 0 || count > INT64_MAX / 16)
+        return reel_call_error(call, "the result has too many elements");
     if (matmul_widens(a->dtype))
-        call->scratch_bytes =
-            matmul_room(a->count) + matmul_room(b->count) + matmul_room(a->shape[0] * b->shape[1]);
+        call->scratch_bytes = matmul_room(a->count) + matmul_room(b->count) + matmul_room(count);
     return true;
 }
 
-/* The operand, where it lies or widened row by row into scratch, which moves on. */
-static struct matmul_operand matmul_operand(const reel_array *x, char **scratch)
+/* The operand where it lies, or widened into scratch, which moves on. */
+static struct matmul_operand matmul_operand(const reel_array *x, const reel_shape *leading, char **scratch)
 {
-    if (!matmul_widens(x->dtype))
-        return (struct matmul_operand){x->data, x->strides[0], x->strides[1]};
-    int64_t rows = x->shape[0], columns = x->shape[1], size = (int64_t)reel_dtype_size(x->dtype);
-    float *wide = (float *)*scratch;
-    for (int64_t i = 0; i < rows; i++)
-        reel_convert_strided(REEL_F32, wide + i * columns, 1, x->dtype,
-                             (const char *)x->data + i * x->strides[0] * size, x->strides[1], columns);
-    *scratch += matmul_room(x->count);
-    return (struct matmul_operand){(const char *)wide, columns, 1};
+    int64_t plain[REEL_MAX_RANK];
+    const int64_t *strides = x->strides;
+    struct matmul_operand operand = {.data = x->data};
+    if (matmul_widens(x->dtype)) {
+        const int64_t *from[] = {x->strides};
+        float *wide = (float *)*scratch;
+        int64_t size = (int64_t)reel_dtype_size(x->dtype);
+        reel_walk walk;
+        for (reel_walk_start(&walk, x->rank, x->shape, 1, from); walk.more; reel_walk_next(&walk)) {
+            reel_convert_strided(REEL_F32, wide, 1, x->dtype, (const char *)x->data + walk.offset[0] * size,
+                                 walk.step[0], walk.length);
+            wide += walk.length;
+        }
+        operand.data = *scratch;
+        *scratch += matmul_room(x->count);
+        reel_contiguous_strides(x->rank, x->shape, plain);
+        strides = plain;
+    }
+    operand.row = strides[x->rank - 2];
+    operand.column = strides[x->rank - 1];
+    reel_broadcast_strides(x->rank - 2, x->shape, strides, leading, operand.batch);
+    return operand;
 }
 
-static void matmul_rows(void *context, int64_t first, int64_t last)
+/* Where an operand's matrix number `batch` begins, in elements. */
+static int64_t matmul_start(const reel_shape *leading, const int64_t *strides, int64_t batch)
+{
+    int64_t start = 0;
+    for (int i = leading->rank - 1; i >= 0; i--) {
+        start += batch % leading->size[i] * strides[i];
+        batch /= leading->size[i];
+    }
+    return start;
+}
+
+/* Rows [first, last) of one matrix of the result. */
+static bool matmul_matrix(const struct matmul_run *r, int64_t batch, int64_t first, int64_t last)
+{
+    int64_t a = matmul_start(&r->leading, r->a.batch, batch) + first * r->a.row;
+    int64_t b = matmul_start(&r->leading, r->b.batch, batch), y = (batch * r->m + first) * r->n;
+    if (r->wide)
+        return reel_gemm_f64(last - first, r->n, r->k, (const double *)r->a.data + a, r->a.row, r->a.column,
+                             (const double *)r->b.data + b, r->b.row, r->b.column, 0, (double *)r->y + y, r->n, 1);
+    return reel_gemm_f32(last - first, r->n, r->k, (const float *)r->a.data + a, r->a.row, r->a.column,
+                         (const float *)r->b.data + b, r->b.row, r->b.column, 0, (float *)r->y + y, r->n, 1);
+}
+
+/* Rows [begin, end) of all matrices, one below the other. */
+static void matmul_rows(void *context, int64_t begin, int64_t end)
 {
     struct matmul_run *r = context;
-    bool done;
-    if (r->wide)
-        done = reel_gemm_f64(last - first, r->n, r->k, (const double *)r->a.data + first * r->a.row, r->a.row,
-                             r->a.column, (const double *)r->b.data, r->b.row, r->b.column, 0,
-                             (double *)r->y + first * r->n, r->n, 1);
-    else
-        done = reel_gemm_f32(last - first, r->n, r->k, (const float *)r->a.data + first * r->a.row, r->a.row,
-                             r->a.column, (const float *)r->b.data, r->b.row, r->b.column, 0,
-                             (float *)r->y + first * r->n, r->n, 1);
-    if (!done)
-        __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
+    while (begin < end) {
+        int64_t batch = begin / r->m, first = begin % r->m, rows = r->m - first;
+        if (rows > end - begin)
+            rows = end - begin;
+        if (!matmul_matrix(r, batch, first, first + rows))
+            __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
+        begin += rows;
+    }
+}
+
+/* Where b is one matrix and a's matrices lie one below the other, they are one tall matrix. */
+static void matmul_join(struct matmul_run *r)
+{
+    int64_t rows = r->m;
+    for (int i = r->leading.rank - 1; i >= 0; i--) {
+        if (r->leading.size[i] != 1 && (r->b.batch[i] != 0 || r->a.batch[i] != rows * r->a.row))
+            return;
+        rows *= r->leading.size[i];
+    }
+    r->m = rows;
+    r->leading.rank = 0;
 }
 
 static bool matmul_forward(const reel_call *call)
 {
-    const reel_array *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
+    const reel_array *a = &call->in[0], *y = &call->out[0];
+    reel_shape leading = reel_make_shape(y->rank - 2, y->shape);
     char *scratch = call->scratch;
-    struct matmul_run r = {
-        .m = y->shape[0], .n = y->shape[1], .k = a->shape[1],
-        .a = matmul_operand(a, &scratch), .b = matmul_operand(b, &scratch),
-        .wide = y->dtype == REEL_F64,
-    };
-    r.y = matmul_widens(y->dtype) ? scratch : y->data;
     if (y->count == 0)
         return true;
+    struct matmul_run r = {
+        .leading = leading, .m = y->shape[y->rank - 2], .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1],
+        .wide = y->dtype == REEL_F64,
+    };
+    r.a = matmul_operand(a, &leading, &scratch);
+    r.b = matmul_operand(&call->in[1], &leading, &scratch);
+    r.y = matmul_widens(y->dtype) ? scratch : y->data;
+    matmul_join(&r);
     int64_t flops = 2 * r.n * (r.k > 0 ? r.k : 1);      /* of one row */
-    reel_call_parallel(call, r.m, MATMUL_GRAIN_FLOPS / flops + 1, matmul_rows, &r);
+    reel_call_parallel(call, y->count / r.n, MATMUL_GRAIN_FLOPS / flops + 1, matmul_rows, &r);
     if (r.failed)
         return reel_call_error(call, "BLIS has no memory to start with");
     if (matmul_widens(y->dtype))
@@ -112,12 +170,43 @@ static bool matmul_forward(const reel_call *call)
     return true;
 }
 
+/* All matrices one below the other, as one. */
+static reel_tensor matmul_flat(reel_tensor x)
+{
+    reel_shape shape = reel_shape_of(x);
+    int64_t rows = 1;
+    for (int i = 0; i < shape.rank - 1; i++)
+        rows *= shape.size[i];
+    return shape.rank == 2 ? x : reel_reshape(x, REEL_SHAPE(rows, shape.size[shape.rank - 1]));
+}
+
 static void matmul_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
+    reel_tensor a = call->input[0], b = call->input[1];
     if (wanted[0])
-        dx[0] = reel_matmul(dy[0], reel_transpose(call->input[1]));
-    if (wanted[1])
-        dx[1] = reel_matmul(reel_transpose(call->input[0]), dy[0]);
+        dx[0] = reel_sum_like(reel_matmul(dy[0], reel_transpose(b)), a);
+    if (!wanted[1])
+        return;
+    if (reel_shape_of(b).rank == 2)                 /* the product sums over the leading dimensions */
+        dx[1] = reel_matmul(reel_transpose(matmul_flat(a)), matmul_flat(dy[0]));
+    else
+        dx[1] = reel_sum_like(reel_matmul(reel_transpose(a), dy[0]), b);
+}
+
+/* Where matrix number `batch` of the result finds its operand. */
+static const double *matmul_reference_matrix(const reel_reference_array *x, const reel_reference_array *y,
+                                             int64_t batch)
+{
+    int64_t at = 0, stride = x->shape[x->rank - 2] * x->shape[x->rank - 1];
+    for (int i = 3; i <= y->rank; i++) {
+        int64_t position = batch % y->shape[y->rank - i];
+        batch /= y->shape[y->rank - i];
+        if (i > x->rank)
+            continue;
+        at += x->shape[x->rank - i] == 1 ? 0 : position * stride;
+        stride *= x->shape[x->rank - i];
+    }
+    return x->value + at;
 }
 
 static void matmul_reference(const void *attributes, const reel_reference_array *in, int inputs,
@@ -126,14 +215,15 @@ static void matmul_reference(const void *attributes, const reel_reference_array 
     (void)attributes;
     (void)inputs;
     (void)outputs;
-    int64_t m = in[0].shape[0], k = in[0].shape[1], n = in[1].shape[1];
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++) {
-            long double sum = 0;
-            for (int64_t l = 0; l < k; l++)
-                sum += (long double)in[0].value[i * k + l] * in[1].value[l * n + j];
-            out->value[i * n + j] = (double)sum;
-        }
+    int64_t m = out->shape[out->rank - 2], k = in[0].shape[in[0].rank - 1], n = out->shape[out->rank - 1];
+    for (int64_t i = 0; i < out->count; i++) {
+        const double *a = matmul_reference_matrix(&in[0], out, i / (m * n)) + i / n % m * k;
+        const double *b = matmul_reference_matrix(&in[1], out, i / (m * n)) + i % n;
+        long double sum = 0;
+        for (int64_t l = 0; l < k; l++)
+            sum += (long double)a[l] * b[l * n];
+        out->value[i] = (double)sum;
+    }
 }
 
 static const reel_sample matmul_samples[] = {
@@ -147,6 +237,16 @@ static const reel_sample matmul_samples[] = {
     {.note = "stretched", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_STRETCHED}, {.shape = REEL_SIZES(4, 2)}}},
     {.note = "no rows", .in = {{.shape = REEL_SIZES(0, 3)}, {.shape = REEL_SIZES(3, 2)}}},
     {.note = "nothing to sum", .in = {{.shape = REEL_SIZES(2, 0)}, {.shape = REEL_SIZES(0, 3)}}},
+    {.note = "batches", .in = {{.shape = REEL_SIZES(3, 2, 4)}, {.shape = REEL_SIZES(3, 4, 2)}}},
+    {.note = "one matrix for all", .in = {{.shape = REEL_SIZES(2, 3, 4)}, {.shape = REEL_SIZES(4, 2)}}},
+    {.note = "one matrix for all, transposed", .in = {{.shape = REEL_SIZES(2, 2, 3), .layout = REEL_TRANSPOSED},
+                                                      {.shape = REEL_SIZES(3, 2), .layout = REEL_TRANSPOSED}}},
+    {.note = "both stretch", .in = {{.shape = REEL_SIZES(2, 1, 2, 3)}, {.shape = REEL_SIZES(3, 3, 2)}}},
+    {.note = "no batches", .in = {{.shape = REEL_SIZES(0, 2, 3)}, {.shape = REEL_SIZES(1, 3, 2)}}},
+    {.note = "batches stretched and reversed", .in = {{.shape = REEL_SIZES(2, 2, 3), .layout = REEL_STRETCHED},
+                                                      {.shape = REEL_SIZES(2, 3, 2), .layout = REEL_REVERSED}}},
+    {.note = "batches differ", .in = {{.shape = REEL_SIZES(2, 2, 3)}, {.shape = REEL_SIZES(3, 3, 2)}},
+     .error = "the leading dimensions of [2,2,3] f32 and [3,3,2] f32 do not broadcast"},
     {.note = "inner sizes differ", .in = {{.shape = REEL_SIZES(2, 3)}, {.shape = REEL_SIZES(4, 2)}},
      .error = "[2,3] f32 and [4,2] f32 are not matrices"},
     {.note = "a vector", .in = {{.shape = REEL_SIZES(3)}, {.shape = REEL_SIZES(3, 2)}}, .error = "are not matrices"},

@@ -29,7 +29,8 @@ bool reel_reduce_set(reel_call *call, unsigned *set)
         if (!reel_check_axis(call, 0, reduce->axes.axis[i], &axis))
             return false;
         if (*set >> axis & 1)
-            return reel_call_error(call, "axis %d is named twice", reduce->axes.axis[i]);
+            return reel_call_error(call, "axis %d is named twice for %s", reduce->axes.axis[i],
+                                   reel_describe(call->input[0]).text);
         *set |= 1u << axis;
     }
     return true;

@@ -59,12 +59,14 @@ static void stack_reference(const void *attributes, const reel_reference_array *
 }
 
 static const reel_sample stack_samples[] = {
-    {.note = "rows", .inputs = 3, .in = {{.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(4)}}},
+    {.note = "rows", .inputs = 3,
+     .in = {{.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(4)}}},
     {.note = "scalars", .inputs = 2},
     {.note = "one", .inputs = 1, .in = {{.shape = REEL_SIZES(2, 3)}}},
     {.note = "empty", .inputs = 2, .in = {{.shape = REEL_SIZES(0, 2)}, {.shape = REEL_SIZES(0, 2)}}},
     {.note = "transposed and reversed", .inputs = 2,
-     .in = {{.shape = REEL_SIZES(3, 2), .layout = REEL_TRANSPOSED}, {.shape = REEL_SIZES(3, 2), .layout = REEL_REVERSED}}},
+     .in = {{.shape = REEL_SIZES(3, 2), .layout = REEL_TRANSPOSED},
+            {.shape = REEL_SIZES(3, 2), .layout = REEL_REVERSED}}},
     {.note = "shapes differ", .inputs = 2, .in = {{.shape = REEL_SIZES(3)}, {.shape = REEL_SIZES(1)}},
      .error = "differs from the first"},
     {.note = "dtypes differ", .inputs = 2,
@@ -74,7 +76,8 @@ static const reel_sample stack_samples[] = {
 
 const reel_op reel_op_stack = {
     .size = sizeof(reel_op), .name = "stack", .inputs = REEL_ANY, .outputs = 1,
-    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = stack_shape, .forward = stack_forward, .vjp = stack_vjp,
+    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
+    .shape = stack_shape, .forward = stack_forward, .vjp = stack_vjp,
     .formula = "y[i] = x_i; dx_i = dy[i]", .reference = stack_reference, REEL_SAMPLES(stack_samples),
 };
 

@@ -9,6 +9,9 @@
     X(affine)                                                                                        \
     X(argmax)                                                                                        \
     X(argmin)                                                                                        \
+    X(avg_pool2d)                                                                                    \
+    X(avg_pool2d_gradient)                                                                           \
+    X(binary_cross_entropy)                                                                          \
     X(broadcast)                                                                                     \
     X(cast)                                                                                          \
     X(center)                                                                                        \
@@ -16,18 +19,25 @@
     X(clip_gate)                                                                                     \
     X(concatenate)                                                                                   \
     X(contiguous)                                                                                    \
+    X(conv2d)                                                                                        \
+    X(conv2d_input_gradient)                                                                         \
+    X(conv2d_weight_gradient)                                                                        \
     X(cos)                                                                                           \
     X(cumsum)                                                                                        \
     X(div)                                                                                           \
+    X(dropout)                                                                                       \
     X(equal)                                                                                         \
     X(erf)                                                                                           \
     X(exp)                                                                                           \
     X(expm1)                                                                                         \
+    X(gather)                                                                                        \
     X(gelu)                                                                                          \
     X(global_norm)                                                                                   \
     X(greater)                                                                                       \
     X(greater_equal)                                                                                 \
     X(greater_gate)                                                                                  \
+    X(huber)                                                                                         \
+    X(layer_norm)                                                                                    \
     X(leaky_relu)                                                                                    \
     X(less)                                                                                          \
     X(less_equal)                                                                                    \
@@ -37,6 +47,7 @@
     X(logsumexp)                                                                                     \
     X(matmul)                                                                                        \
     X(max)                                                                                           \
+    X(max_pool2d)                                                                                    \
     X(max_share)                                                                                     \
     X(maximum)                                                                                       \
     X(mean)                                                                                          \
@@ -46,10 +57,12 @@
     X(mul)                                                                                           \
     X(neg)                                                                                           \
     X(not_equal)                                                                                     \
+    X(one_hot)                                                                                       \
     X(pad)                                                                                           \
     X(permute)                                                                                       \
     X(pow)                                                                                           \
     X(prod)                                                                                          \
+    X(random_draw)                                                                                   \
     X(raw_softmax_cross_entropy_with_logits)                                                         \
     X(raw_sparse_softmax_cross_entropy_with_logits)                                                  \
     X(relu)                                                                                          \
@@ -57,6 +70,7 @@
     X(reshape)                                                                                       \
     X(rmsprop)                                                                                       \
     X(rsqrt)                                                                                         \
+    X(scatter_add)                                                                                   \
     X(sgd)                                                                                           \
     X(sigmoid)                                                                                       \
     X(sign)                                                                                          \
@@ -73,6 +87,7 @@
     X(sparse_softmax_cross_entropy_count)                                                            \
     X(sparse_softmax_cross_entropy_with_logits)                                                      \
     X(sqrt)                                                                                          \
+    X(squared_error)                                                                                 \
     X(stack)                                                                                         \
     X(stop_gradient)                                                                                 \
     X(sub)                                                                                           \

@@ -308,10 +308,11 @@ reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
 
 reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
 {
-    const reel_node *from = reel_is_valid(x) ? reel_node_at(x.tape, x.node) : NULL;
-    const reel_node *to = reel_is_valid(like) ? reel_node_at(like.tape, like.node) : NULL;
-    if (from && to && reel_same_sizes(from->rank, from->shape, to->rank, to->shape))
-        return x;
+    if (x.tape && like.tape == x.tape && reel_on_tape(x.tape, x) && reel_on_tape(x.tape, like)) {
+        const reel_node *from = reel_node_at(x.tape, x.node), *to = reel_node_at(x.tape, like.node);
+        if (reel_same_sizes(from->rank, from->shape, to->rank, to->shape))
+            return x;
+    }
     return reel_sum_to_at(file, line, x, reel_shape_of(like));
 }
 

@@ -269,17 +269,20 @@ static void truth_rows(const reel_truth_arguments *a, reel_truth *truth, truth_w
             if (!truth_gather(a, truth, at, row, &label))
                 continue;
             bool label_bad = row->bad;
+            long double own = truth_row_weight(a, r);
+            truth->counted += pass == 0;
+            if (own == 0 && !truth_tensorflow(a))
+                continue;                           /* whatever it holds                           */
             truth_softmax(row);
-            long double loss = truth_row_loss(a, row), own = truth_row_weight(a, r);
+            long double loss = truth_row_loss(a, row);
             if (pass == 0) {
                 weight += own * (a->index && a->class_weights && !label_bad ? a->class_weights[label] : 1);
-                truth->counted++;
                 truth->confident[r] = !row->bad && truth_is_confident(row, loss);
                 truth_add(&truth->loss, i, own * loss, own * fmaxl(1, row->size), own);
                 for (int64_t c = 0; c < truth->classes; c++)
                     truth_add(&truth->backprop, first + c, truth_row_backprop(a, row, c), fmaxl(1, row->size),
                               (truth_tensorflow(a) ? 1 : row->sum) * row->p[c]);
-            } else {
+            } else if (part != 0) {
                 truth_row_gradients(a, truth, at, row, (a->upstream ? a->upstream[i] : 1) * own * part);
             }
         }

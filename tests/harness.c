@@ -198,11 +198,62 @@ static int harness_close(void *user, int number)
     return harness_io_fails(files) ? -EIO : 0;
 }
 
+static int harness_create(void *user, const char *path)
+{
+    test_files *files = user;
+    return harness_find(files, path) ? (harness_io_fails(files) ? -EIO : -EEXIST) : harness_open(user, path, true);
+}
+
+static int harness_sync(void *user, int number)
+{
+    (void)number;
+    return harness_io_fails(user) ? -EIO : 0;
+}
+
+static void harness_forget(struct test_file *file)
+{
+    free(file->bytes);
+    *file = (struct test_file){0};
+}
+
+static int harness_rename(void *user, const char *from, const char *to)
+{
+    test_files *files = user;
+    struct test_file *file = harness_find(files, from), *old = harness_find(files, to);
+    if (harness_io_fails(files))
+        return -EIO;
+    if (!file)
+        return -ENOENT;
+    if (old && old != file)
+        harness_forget(old);
+    snprintf(file->path, sizeof file->path, "%s", to);
+    return 0;
+}
+
+static int harness_remove(void *user, const char *path)
+{
+    test_files *files = user;
+    struct test_file *file = harness_find(files, path);
+    if (harness_io_fails(files))
+        return -EIO;
+    if (!file)
+        return -ENOENT;
+    harness_forget(file);
+    return 0;
+}
+
+static int harness_sync_folder(void *user, const char *path)
+{
+    (void)path;
+    return harness_io_fails(user) ? -EIO : 0;
+}
+
 void test_files_start(test_files *files)
 {
     memset(files, 0, sizeof *files);
     files->io = (reel_io){sizeof(reel_io), files, harness_open, harness_length,
-                          harness_read, harness_write, harness_close};
+                          harness_read, harness_write, harness_close, harness_create,
+                          harness_sync, harness_rename, harness_remove, harness_sync_folder};
     harness_place(files, "stdout");
     harness_place(files, "stderr");
 }

@@ -183,6 +183,15 @@ static int64_t *property_draw_index(property_random *random, property_case *c)
     return index;
 }
 
+/* Weights, some of them 0. */
+static double *property_weights(property_random *random, const property_case *c, reel_shape shape, double low)
+{
+    double *weights = property_numbers(random, c, shape, low, 2);
+    for (int64_t i = 0; i < reel_truth_count(shape); i++)
+        weights[i] = property_chance(random, 0.1) ? 0 : weights[i];
+    return weights;
+}
+
 static void property_draw_options(property_random *random, property_case *c)
 {
     reel_shape classes = property_classes(c);
@@ -194,9 +203,9 @@ static void property_draw_options(property_random *random, property_case *c)
     if (property_chance(random, 0.3))
         c->ask.smoothing = property_chance(random, 0.1) ? 1 : property_between(random, 0, 0.5);
     if (property_chance(random, 0.3))
-        c->ask.class_weights = property_numbers(random, c, classes, 0.25, 2);
+        c->ask.class_weights = property_weights(random, c, classes, 0.25);
     if (property_chance(random, 0.3))
-        c->ask.row_weights = property_numbers(random, c, c->rows, mean ? 0.25 : -1, 2);
+        c->ask.row_weights = property_weights(random, c, c->rows, mean ? 0.25 : -1);
     if (c->call != PROPERTY_SPARSE)
         return;
     if (property_chance(random, 0.3))

@@ -102,7 +102,8 @@ START_TEST(look_layouts)
 {
     const struct layout_case *c = &layout_cases[_i];
     char text[256];
-    reel_tensor x = reel_constant(look_tape, c->shape, reel_values_from_f64(c->dtype, c->value, (size_t)test_count(c->shape)));
+    reel_values values = reel_values_from_f64(c->dtype, c->value, (size_t)test_count(c->shape));
+    reel_tensor x = reel_constant(look_tape, c->shape, values);
     ck_assert_uint_eq(reel_format(x, text, sizeof text), strlen(c->text));
     ck_assert_str_eq(text, c->text);
     ck_assert(reel_print(x));
@@ -242,7 +243,8 @@ START_TEST(look_values_in_few_words)
     reel_constant(look_tape, REEL_SHAPE(2), REEL_F64_VALUES(.000123456, 9.9999));
     look_has(look_at_tape(), "0.0001235 .. 10 ");
     float theirs[4] = {1, 9, 2, 9};
-    reel_wrap(.tape = look_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = theirs, .strides = (int64_t[]){2});
+    reel_wrap(.tape = look_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = theirs,
+              .strides = (int64_t[]){2});
     look_has(look_at_tape(), "1 .. 2 ");
     look_has(look_at_tape(), " wrapped ");
     look_has(look_at_tape(), "7 nodes, ");
@@ -359,8 +361,10 @@ START_TEST(look_after_a_failure)
     look_has_line(look_at_section(section), "picky 1 f64 [] not computed ");
     look_has_line(look_at_section(section), "exp 2 f64 [] not computed ");
     look_has_line(look_at_tape(), "variable f64 [] 0 ");
-    look_has(look_at_drawing(section), "n2 [label=\"picky [] f64\\lnot computed\\lgradient: not computed\\l\", color=red");
-    ck_assert(reel_print_section(section) && reel_print_tape(look_tape) && reel_draw_section(section, "drawing"));
+    look_has(look_at_drawing(section), "n2 [label=\"picky [] f64\\lnot computed\\l"
+                                       "gradient: not computed\\l\", color=red");
+    ck_assert(reel_print_section(section) && reel_print_tape(look_tape));
+    ck_assert(reel_draw_section(section, "drawing"));
     ck_assert(reel_failed(look_tape));
     look_has(look_printed(), "not computed");
 }
@@ -380,7 +384,8 @@ START_TEST(look_drawing)
         "    node [shape=box, style=filled, fontname=\"monospace\", fontsize=10];\n"
         "    edge [color=\"#505050\", fontname=\"monospace\", fontsize=8, labeldistance=1.5];\n"
         "    n3 [label=\"constant [2] f32\\l[3.  0.5]\\l\", fillcolor=\"#f5f0dc\"];\n"
-        "    n1 [label=\"\\\"w\\\"\\lvariable [2] f32\\l[ 1. -2.]\\lgradient\\l[ 9.  -0.5]\\l\", fillcolor=\"#e6e6e6\"];\n"
+        "    n1 [label=\"\\\"w\\\"\\lvariable [2] f32\\l[ 1. -2.]\\lgradient\\l[ 9.  -0.5]\\l\", "
+        "fillcolor=\"#e6e6e6\"];\n"
         "    n4 [label=\"mul [2] f32\\l[ 3. -1.]\\lgradient\\l[ 3. -1.]\\l\", fillcolor=white];\n"
         "    n1 -> n4 [headlabel=\"1\"];\n"
         "    n3 -> n4 [headlabel=\"2\"];\n"
@@ -404,7 +409,8 @@ START_TEST(look_drawing_of_odd_things)
     reel_tensor rate = reel_constant(look_tape, REEL_SHAPE(), REEL_F32_VALUES(.5));
     reel_sgd(.parameters = REEL_TENSORS(w), .gradients = REEL_TENSORS(w), .learning_rate = rate);
     const char *text = look_at_drawing(reel_tape_section(from, reel_tape_mark(look_tape)));
-    look_has(text, "n1 [label=\"\\\"a \\\"b\\\\c\\\"\\lvariable [100] f32\\l0.25\\lgradient: not computed\\l\"");
+    look_has(text, "n1 [label=\"\\\"a \\\"b\\\\c\\\"\\lvariable [100] f32\\l0.25\\l"
+                   "gradient: not computed\\l\"");
     look_has(text, "n3 -> n1 [style=dashed, constraint=false];\n");
     look_has(text, "n3 [label=\"sgd\\l\"");
 }
@@ -550,7 +556,8 @@ static int look_count(const char *text, const char *wanted)
 
 START_TEST(look_plot_breaks_lines)
 {
-    reel_plot_series series = {.name = "one", .x = look_x, .y = look_y, .count = 5, .style = REEL_PLOT_LINE_AND_DOTS};
+    reel_plot_series series = {.name = "one", .x = look_x, .y = look_y, .count = 5,
+                               .style = REEL_PLOT_LINE_AND_DOTS};
     reel_plot plot = look_plot(&series);
     const char *text = look_drawn(&plot);
     look_has(text, "a &lt; b &amp; c");

@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum { PLOT_WIDTH = 960, PLOT_HEIGHT = 540, PLOT_LEFT = 96, PLOT_TOP = 56, PLOT_RIGHT = 28, PLOT_LEGEND = 220,
-       PLOT_BOTTOM = 66, PLOT_NAMES = 70, PLOT_TICKS = 7, PLOT_COLOURS = 8, PLOT_BUFFER = 4096, PLOT_PIECE = 512 };
+       PLOT_BOTTOM = 66, PLOT_NAMES = 70, PLOT_TICKS = 7, PLOT_COLOURS = 8 };
+enum { PLOT_BUFFER = 4096, PLOT_PIECE = 512 };
 
 /* One axis: the value v stands at from + (v - low)/(high - low) (to - from), or its logarithm does. */
 typedef struct plot_scale {
@@ -120,7 +121,7 @@ static void plot_text_at(plot_paper *paper, double x, double y, const char *rest
 
 static bool plot_fits(const reel_plot_axis *axis, double v)
 {
-    return isfinite(v) && (!axis->logarithmic || v > 0);
+    return fabs(v) < 1e300 && (!axis->logarithmic || v > 0);
 }
 
 static double plot_place(const plot_scale *scale, double v)
@@ -186,8 +187,8 @@ static void plot_set_scale(const reel_plot *plot, plot_scale *scale, bool vertic
 
 /* ---- Axes --------------------------------------------------------------------------------------- */
 
-/* A power of ten on a logarithmic axis, else as many decimals as the step needs; very large and very small steps
- * get a power of ten behind them. */
+/* A power of ten on a logarithmic axis, else as many decimals as the step needs; very large and very
+ * small steps get a power of ten behind them. */
 static void plot_tick_text(plot_paper *paper, const plot_scale *scale, double at)
 {
     if (scale->axis->logarithmic) {
@@ -281,11 +282,16 @@ static double plot_near(double place)
     return fmax(-1e4, fmin(1e4, place));
 }
 
+static bool plot_shows(const plot_paper *paper, const reel_plot_series *series, size_t k)
+{
+    return plot_fits(paper->x.axis, series->x[k]) && plot_fits(paper->y.axis, series->y[k]);
+}
+
 static void plot_draw_line(plot_paper *paper, const reel_plot_series *series, const char *colour)
 {
     bool open = false;
     for (size_t k = 0; k <= series->count; k++) {
-        bool shown = k < series->count && plot_fits(paper->x.axis, series->x[k]) && plot_fits(paper->y.axis, series->y[k]);
+        bool shown = k < series->count && plot_shows(paper, series, k);
         if (shown && !open)
             plot_put(paper, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2.2\"%s points=\"", colour,
                      series->style == REEL_PLOT_DASHES ? " stroke-dasharray=\"7 5\"" : "");
@@ -314,7 +320,7 @@ static void plot_draw_series(plot_paper *paper, const reel_plot_series *series, 
     if (plot_has_line(series))
         plot_draw_line(paper, series, colour);
     for (size_t k = 0; plot_has_dots(series) && k < series->count; k++)
-        if (plot_fits(paper->x.axis, series->x[k]) && plot_fits(paper->y.axis, series->y[k]))
+        if (plot_shows(paper, series, k))
             plot_dot(paper, plot_near(plot_place(&paper->x, series->x[k])),
                      plot_near(plot_place(&paper->y, series->y[k])), colour);
 }
@@ -350,17 +356,17 @@ static void plot_lay_out(plot_paper *paper, const reel_plot *plot)
         legend |= plot->series[i].name != NULL;
     paper->x = (plot_scale){.axis = &plot->x, .from = PLOT_LEFT,
                             .to = PLOT_WIDTH - (legend ? PLOT_LEGEND : PLOT_RIGHT)};
-    paper->y = (plot_scale){.axis = &plot->y, .from = PLOT_HEIGHT - PLOT_BOTTOM - (plot->x.names ? PLOT_NAMES : 0),
-                            .to = PLOT_TOP};
+    paper->y = (plot_scale){.axis = &plot->y, .to = PLOT_TOP,
+                            .from = PLOT_HEIGHT - PLOT_BOTTOM - (plot->x.names ? PLOT_NAMES : 0)};
     plot_set_scale(plot, &paper->x, false);
     plot_set_scale(plot, &paper->y, true);
 }
 
 static void plot_picture(plot_paper *paper, const reel_plot *plot)
 {
-    plot_put(paper, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-                    "font-family=\"Helvetica, Arial, sans-serif\" font-size=\"14\" fill=\"#222\">\n",
-             PLOT_WIDTH, PLOT_HEIGHT, PLOT_WIDTH, PLOT_HEIGHT);
+    plot_put(paper, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\"", PLOT_WIDTH, PLOT_HEIGHT);
+    plot_put(paper, " width=\"%d\" height=\"%d\"", PLOT_WIDTH, PLOT_HEIGHT);
+    plot_put(paper, " font-family=\"Helvetica, Arial, sans-serif\" font-size=\"14\" fill=\"#222\">\n");
     plot_put(paper, "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n");
     plot_axes(paper, plot);
     plot_put(paper, "<clipPath id=\"inside\"><rect");
@@ -394,7 +400,7 @@ bool reel_plot_svg(reel_plot *plot, const char *path, const reel_io *io)
     paper.file = path ? paper.io.open(paper.io.user, path, true) : -1;
     paper.good = paper.file >= 0;
     if (!paper.good)
-        return reel_train_fail(plot->error, "%.300s: cannot be opened for writing", path ? path : "(no path)");
+        return reel_train_fail(plot->error, "%.300s: cannot be opened for writing", path ? path : "NULL");
     plot_lay_out(&paper, plot);
     plot_picture(&paper, plot);
     plot_flush(&paper);

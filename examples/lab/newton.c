@@ -2,12 +2,13 @@
  *
  *     f(W, b) = mean cross-entropy(labels, softmax(x W + b)) + decay/2 |W|^2
  *
- * With 30,730 parameters the Hessian H would have 944 million numbers. Newton's method needs only products H v
- * (reel_hvp()): it solves H d = -gradient by conjugate gradients (Hestenes and Stiefel, 1952), only as exactly as
- * the gradient is small (Dembo, Eisenstat and Steihaug, "Inexact Newton methods", 1982), and walks along d.
+ * With 30,730 parameters the Hessian H would have 944 million numbers. Newton's method needs only
+ * products H v (reel_hvp()): it solves H d = -gradient by conjugate gradients (Hestenes and Stiefel,
+ * 1952), only as exactly as the gradient is small (Dembo, Eisenstat and Steihaug, "Inexact Newton
+ * methods", 1982), and walks along d.
  *
- * The work is counted in products with the images: one for f, two for a gradient, two for an H v. The sections are
- * pruned, so that a replay does no more than that.
+ * The work is counted in products with the images: one for f, two for a gradient, two for an H v. The
+ * sections are pruned, so that a replay does no more than that.
  *
  *     newton [--data FOLDER] [FILE.svg]           FOLDER as CIFAR-10's binary files; else images are drawn */
 #include <reel.h>
@@ -41,7 +42,8 @@ typedef struct path {
 static void record(problem *p, const reel_batches *images)
 {
     reel_tape *tape = p->tape = reel_tape_new_with(.threads = 2);
-    reel_shape of_w = REEL_SHAPE(REEL_IMAGE_VALUES, REEL_IMAGE_CLASSES), of_b = REEL_SHAPE(REEL_IMAGE_CLASSES);
+    reel_shape of_w = REEL_SHAPE(REEL_IMAGE_VALUES, REEL_IMAGE_CLASSES);
+    reel_shape of_b = REEL_SHAPE(REEL_IMAGE_CLASSES);
     reel_tensor bytes = reel_wrap(.tape = tape, .dtype = REEL_F32, .data = images->values,
                                   .shape = REEL_SHAPE(images->count, REEL_IMAGE_VALUES));
     reel_tensor labels = reel_wrap(.tape = tape, .dtype = REEL_I32, .data = images->labels,
@@ -64,8 +66,10 @@ static void record(problem *p, const reel_batches *images)
     reel_hvp(p->loss, reel_tensors_of(p->at, 2), reel_tensors_of(p->along, 2), p->product);
     reel_mark end = reel_tape_mark(tape);
     p->loss_section = reel_tape_section(start, loss_made);
-    p->gradient_section = reel_section_prune(reel_tape_section(loss_made, gradient_made), reel_tensors_of(p->gradient, 2));
-    p->product_section = reel_section_prune(reel_tape_section(gradient_made, end), reel_tensors_of(p->product, 2));
+    p->gradient_section = reel_section_prune(reel_tape_section(loss_made, gradient_made),
+                                             reel_tensors_of(p->gradient, 2));
+    p->product_section = reel_section_prune(reel_tape_section(gradient_made, end),
+                                            reel_tensors_of(p->product, 2));
 }
 
 static void put(const reel_tensor to[2], const vector v)
@@ -130,8 +134,8 @@ static void note(path *path, double f)
     path->f[path->points++] = f;
 }
 
-/* Walks from `at` along d, halving the step until f falls by a ten-thousandth of what the slope promises (Armijo,
- * 1966). Returns the new f; at `at` nothing changes where no step helps. */
+/* Walks from `at` along d, halving the step until f falls by a ten-thousandth of what the slope promises
+ * (Armijo, 1966). Returns the new f; at `at` nothing changes where no step helps. */
 static double walk(problem *p, path *path, vector at, const vector d, double slope, double f, double *step)
 {
     static vector to;
@@ -209,7 +213,8 @@ static void compare(path *descent, path *newton, double best)
     for (int i = 1, k = 0; i < newton->points; i++) {
         while (k + 1 < descent->points && descent->products[k + 1] <= newton->products[i])
             k++;
-        printf("  %8.0f     %.3e            %.3e\n", newton->products[i], descent->f[k] - best, newton->f[i] - best);
+        printf("  %8.0f     %.3e            %.3e\n", newton->products[i], descent->f[k] - best,
+               newton->f[i] - best);
     }
     for (int i = 0; i < descent->points; i++)
         descent->f[i] -= best;
@@ -220,13 +225,15 @@ static void compare(path *descent, path *newton, double best)
 static bool draw(const path *descent, const path *newton, const char *file)
 {
     const reel_plot_series series[] = {
-        {.name = "gradient descent", .x = descent->products, .y = descent->f, .count = (size_t)descent->points},
+        {.name = "gradient descent", .x = descent->products, .y = descent->f,
+         .count = (size_t)descent->points},
         {.name = "Newton and CG", .x = newton->products, .y = newton->f, .count = (size_t)newton->points,
          .style = REEL_PLOT_LINE_AND_DOTS},
     };
     reel_plot plot = {.title = "A linear classifier of images, by gradient descent and by Newton's method",
                       .x = {.label = "products with the images"},
-                      .y = {.label = "loss above its minimum", .logarithmic = true}, .series = series, .count = 2};
+                      .y = {.label = "loss above its minimum", .logarithmic = true},
+                      .series = series, .count = 2};
     if (reel_plot_svg(&plot, file, NULL))
         return printf("\n%s written\n", file) > 0;
     fprintf(stderr, "%s\n", plot.error);
@@ -246,7 +253,8 @@ static bool race(const reel_batches *images, const char *file)
     reel_tape_free(p.tape);
     if (!good)
         return false;
-    compare(&by_descent, &by_newton, fmin(by_newton.f[by_newton.points - 1], by_descent.f[by_descent.points - 1]));
+    double best = fmin(by_newton.f[by_newton.points - 1], by_descent.f[by_descent.points - 1]);
+    compare(&by_descent, &by_newton, best);
     return draw(&by_descent, &by_newton, file);
 }
 

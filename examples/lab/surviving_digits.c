@@ -2,14 +2,14 @@
  *
  *     x_0 [64, 48],   x_k = tanh(x_(k-1) W_k),   logits = x_8 W,   loss = mean cross-entropy
  *
- * The recorded section is recorded once more in f64 from the very numbers that the small network started with
- * (reel_section_in_f64()), so what is seen is the rounding on the way and nothing else. reel_counterpart() finds
- * each node's twin; the digits that have survived at a node are
+ * The recorded section is recorded once more in f64 from the very numbers that the small network started
+ * with (reel_section_in_f64()), so what is seen is the rounding on the way and nothing else.
+ * reel_counterpart() finds each node's twin; the digits that have survived at a node are
  *
  *     - log10(|small - f64| / |f64|)                    |.| the root of the sum of squares
  *
- * Going forwards each layer adds its own rounding; going backwards the gradient of the first layer has been
- * through all of them.
+ * Going forwards each layer adds its own rounding; going backwards the gradient of the first layer has
+ * been through all of them.
  *
  *     surviving_digits [FILE.svg] */
 #include <reel.h>
@@ -102,12 +102,13 @@ static bool plot(double digits[DTYPES][NODES], const char *path)
     for (int i = 0; i < NODES; i++)
         at[i] = i;
     for (int d = 0; d < DTYPES; d++)
-        series[d] = (reel_plot_series){.name = reel_dtype_name(dtypes[d]), .x = at, .y = digits[d], .count = NODES,
-                                       .style = REEL_PLOT_LINE_AND_DOTS};
+        series[d] = (reel_plot_series){.name = reel_dtype_name(dtypes[d]), .x = at, .y = digits[d],
+                                       .count = NODES, .style = REEL_PLOT_LINE_AND_DOTS};
     reel_plot plot = {.title = "Digits that survive, node by node, in a network of eight layers",
                       .x = {.label = "forwards to the loss, and back to the first layer", .names = node_name,
                             .name_count = NODES},
-                      .y = {.label = "decimal digits", .low = 0, .high = 8}, .series = series, .count = DTYPES};
+                      .y = {.label = "decimal digits", .low = 0, .high = 8},
+                      .series = series, .count = DTYPES};
     if (reel_plot_svg(&plot, path, NULL))
         return printf("\n%s written\n", path) > 0;
     fprintf(stderr, "%s\n", plot.error);

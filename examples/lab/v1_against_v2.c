@@ -1,14 +1,17 @@
-/* v1 against v2: what the gradient into the labels changes when a teacher makes them that is itself being trained.
+/* v1 against v2: what the gradient into the labels changes when a teacher makes them that is itself
+ * being trained.
  *
  *     teacher = x T         learns the truth:     mean cross-entropy(truth, teacher)
  *     student = x' S        learns the teacher:   mean cross-entropy(softmax(teacher), student)
  *
- * x' is the first half of the features, so the student cannot follow. Both losses are minimised together. v1 puts
- * a stop_gradient behind the labels: the teacher is trained by the truth alone. v2 differentiates what it
- * returns, so the teacher is also drawn to where the student can follow, and gives up some of the truth.
+ * x' is the first half of the features, so the student cannot follow. Both losses are minimised
+ * together. v1 puts a stop_gradient behind the labels: the teacher is trained by the truth alone. v2
+ * differentiates what it returns, so the teacher is also drawn to where the student can follow, and
+ * gives up some of the truth.
  *
  * Then the same with a finite difference of T. The difference sees a loss that depends on T, whatever
- * stop_gradient says; v1's gradient is right only for the loss whose labels are held at their recorded values.
+ * stop_gradient says; v1's gradient is right only for the loss whose labels are held at their recorded
+ * values.
  *
  *     v1_against_v2 [FILE.svg] */
 #include <reel.h>
@@ -51,7 +54,8 @@ static reel_tensor make_truth(reel_tape *tape, reel_tensor x)
 static void record(run *r, bool v2)
 {
     reel_tape *tape = r->tape = reel_tape_new_with(.seed = 5);
-    reel_tensor x = reel_random_normal(tape, REEL_SHAPE(ROWS, FEATURES), REEL_F64, 0, 1), truth = make_truth(tape, x);
+    reel_tensor x = reel_random_normal(tape, REEL_SHAPE(ROWS, FEATURES), REEL_F64, 0, 1);
+    reel_tensor truth = make_truth(tape, x);
     reel_tensor rate = reel_constant(tape, REEL_SHAPE(), REEL_F64_VALUES(1));
     r->teacher = reel_variable(tape, REEL_SHAPE(FEATURES, CLASSES), reel_fill(REEL_F64, 0));
     reel_tensor student = reel_variable(tape, REEL_SHAPE(SEEN, CLASSES), reel_fill(REEL_F64, 0));
@@ -61,7 +65,8 @@ static void record(run *r, bool v2)
     r->labels = reel_softmax(teacher_logits, -1);
     reel_mark labels_made = reel_tape_mark(tape);
     reel_tensor student_logits = reel_matmul(reel_slice(x, 1, 0, SEEN, 1), student);
-    r->truth_loss = reel_mean(reel_sparse_softmax_cross_entropy_with_logits(.labels = truth, .logits = teacher_logits));
+    r->truth_loss = reel_sparse_softmax_cross_entropy_with_logits(.labels = truth, .logits = teacher_logits,
+                                                                  .reduction = REEL_REDUCTION_MEAN);
     r->student_loss = record_student_loss(v2, r->labels, student_logits);
     reel_mark losses_made = reel_tape_mark(tape);
     reel_gradient(reel_add(r->truth_loss, r->student_loss), REEL_TENSORS(r->teacher, student), r->gradient);
@@ -84,7 +89,8 @@ static void train(run *r)
 
 enum { TEACHER = FEATURES * CLASSES };
 
-/* The student's loss with the teacher's first parameter moved by h, and its labels made anew or held where they were. */
+/* The student's loss with the teacher's first parameter moved by h, and its labels made anew or held
+ * where they were. */
 static double loss_at(run *r, const double t[TEACHER], double h, bool held)
 {
     double moved[TEACHER];
@@ -120,8 +126,10 @@ static bool draw(const run *v1, const run *v2, const char *path)
     const reel_plot_series series[] = {
         {.name = "teacher on truth, v1", .x = at, .y = v1->truth, .count = STEPS + 1, .colour = 1},
         {.name = "teacher on truth, v2", .x = at, .y = v2->truth, .count = STEPS + 1, .colour = 2},
-        {.name = "student, v1", .x = at, .y = v1->follow, .count = STEPS + 1, .colour = 1, .style = REEL_PLOT_DASHES},
-        {.name = "student, v2", .x = at, .y = v2->follow, .count = STEPS + 1, .colour = 2, .style = REEL_PLOT_DASHES},
+        {.name = "student, v1", .x = at, .y = v1->follow, .count = STEPS + 1, .colour = 1,
+         .style = REEL_PLOT_DASHES},
+        {.name = "student, v2", .x = at, .y = v2->follow, .count = STEPS + 1, .colour = 2,
+         .style = REEL_PLOT_DASHES},
     };
     reel_plot plot = {.title = "A teacher in training, with and without the gradient into its labels",
                       .x = {.label = "step"}, .y = {.label = "loss"}, .series = series, .count = 4};

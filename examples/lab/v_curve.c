@@ -4,9 +4,9 @@
  *     central        (f(x + h) - f(x - h)) / 2h                  h^2 f'''/6     + rounding
  *     extrapolated   (4 C(h/2) - C(h)) / 3, C central            h^4 f'''''/480 + rounding
  *
- * Too large a step leaves out the curve, too small a step divides the rounding error of f by almost nothing: the
- * rounding part grows as eps f/h, whatever the formula. f is the softmax cross-entropy of one row of ten
- * logits z, whose derivatives have closed forms, with p = softmax(z):
+ * Too large a step leaves out the curve, too small a step divides the rounding error of f by almost
+ * nothing: the rounding part grows as eps f/h, whatever the formula. f is the softmax cross-entropy of
+ * one row of ten logits z, whose derivatives have closed forms, with p = softmax(z):
  *
  *     f' = p - y     f'' = p (1 - p)     f''' = f'' (1 - 2p)     f''''' = f''' (1 - 12 p + 12 p^2)
  *
@@ -74,8 +74,10 @@ static double difference(const recording *r, int formula, int i, double h)
     }
 }
 
-/* The root of the mean square over all logits: of the error, and of the terms that theory says it consists of. */
-static void measure(const recording *r, const double p[CLASSES], double h, double error[FORMULAS], double theory[FORMULAS])
+/* The root of the mean square over all logits: of the error, and of the terms that theory says it
+ * consists of. */
+static void measure(const recording *r, const double p[CLASSES], double h, double error[FORMULAS],
+                    double theory[FORMULAS])
 {
     static const double power[FORMULAS] = {1, 2, 4}, divisor[FORMULAS] = {2, 6, 480};
     double wrong[FORMULAS] = {0}, term[FORMULAS] = {0};
@@ -148,13 +150,15 @@ static void print_table(const curves *f32, const curves *f64)
             for (int s = 1; s < STEPS; s++)
                 if (c->error[k][s] < c->error[k][best])
                     best = s;
-            printf("  %s %-13s h = %.1e   error %.1e\n", d ? "f64" : "f32", formula_name[k], c->h[best], c->error[k][best]);
+            printf("  %s %-13s h = %.1e   error %.1e\n", d ? "f64" : "f32", formula_name[k], c->h[best],
+                   c->error[k][best]);
         }
 }
 
 static bool draw(const curves *f32, const curves *f64, const char *path)
 {
     reel_plot_series series[3 * FORMULAS + 2];
+    static const reel_plot_style style[3] = {REEL_PLOT_LINE, REEL_PLOT_DOTS, REEL_PLOT_DASHES};
     static const char *const name[3][FORMULAS] = {
         {"f64 one-sided", "f64 central", "f64 extrapolated"},
         {"f32 one-sided", "f32 central", "f32 extrapolated"},
@@ -163,12 +167,12 @@ static bool draw(const curves *f32, const curves *f64, const char *path)
     for (int g = 0; g < 3; g++)
         for (int k = 0; k < FORMULAS; k++)
             series[g * FORMULAS + k] = (reel_plot_series){
-                .name = name[g][k], .x = f64->h, .y = g == 0 ? f64->error[k] : g == 1 ? f32->error[k] : f64->theory[k],
-                .count = STEPS, .colour = k + 1, .style = g == 0 ? REEL_PLOT_LINE : g == 1 ? REEL_PLOT_DOTS : REEL_PLOT_DASHES};
-    series[9] = (reel_plot_series){.name = "rounding, f64: eps f/h", .x = f64->h, .y = f64->rounding, .count = STEPS,
-                                   .colour = 7, .style = REEL_PLOT_DASHES};
-    series[10] = (reel_plot_series){.name = "rounding, f32", .x = f32->h, .y = f32->rounding, .count = STEPS,
-                                    .colour = 4, .style = REEL_PLOT_DASHES};
+                .name = name[g][k], .x = f64->h, .count = STEPS, .colour = k + 1, .style = style[g],
+                .y = g == 0 ? f64->error[k] : g == 1 ? f32->error[k] : f64->theory[k]};
+    series[9] = (reel_plot_series){.name = "rounding, f64: eps f/h", .x = f64->h, .y = f64->rounding,
+                                   .count = STEPS, .colour = 7, .style = REEL_PLOT_DASHES};
+    series[10] = (reel_plot_series){.name = "rounding, f32", .x = f32->h, .y = f32->rounding,
+                                    .count = STEPS, .colour = 4, .style = REEL_PLOT_DASHES};
     reel_plot plot = {.title = "Error of finite differences of the softmax cross-entropy",
                       .x = {.label = "step h", .logarithmic = true},
                       .y = {.label = "error", .logarithmic = true, .low = 1e-15, .high = 1e1},

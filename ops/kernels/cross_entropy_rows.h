@@ -10,9 +10,9 @@
  *     second          u S p (v - sum p v)                 d directional / d z
  *     mixed           u w scale (sum p v - v)             d directional / d y;  -u w scale v where S is fixed
  *
- * The order of every sum is fixed by the classes alone: eight partial sums, of the classes that leave the same
- * rest when divided by eight, added as a tree. So a row's bits depend on that row, and not on its neighbours,
- * on where the numbers lie, on threads or on the CPU.
+ * The order of every sum is fixed by the classes alone: eight partial sums, of the classes that leave the
+ * same rest when divided by eight, added as a tree. So a row's bits depend on that row, and not on its
+ * neighbours, on where the numbers lie, on threads or on the CPU.
  */
 #ifndef REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
 #define REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
@@ -21,15 +21,16 @@
 
 enum { REEL_XENT_ROWS = 8 };                        /* in a panel                                  */
 
-/* What is wanted: the loss or the directional derivative, one number a row, or one of the others, one a class;
- * or the loss and the gradient together. */
+/* What is wanted: the loss or the directional derivative, one number a row, or one of the others, one a
+ * class; or the loss and the gradient together. */
 enum reel_xent_quantity {
     REEL_XENT_LOSS           = 1 << 0,
     REEL_XENT_GRADIENT       = 1 << 1,
     REEL_XENT_LABEL_GRADIENT = 1 << 2,
     REEL_XENT_DIRECTIONAL    = 1 << 3,
     REEL_XENT_SECOND         = 1 << 4,
-    REEL_XENT_MIXED          = 1 << 5
+    REEL_XENT_MIXED          = 1 << 5,
+    REEL_XENT_BY_ROW         = REEL_XENT_LOSS | REEL_XENT_DIRECTIONAL
 };
 
 /* What S stands for in the derivatives (not in the loss): the labels' sum, for gradients of the value

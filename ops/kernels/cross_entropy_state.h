@@ -1,5 +1,6 @@
-/* What the two halves of the kernel share: cross_entropy_sums.c, which learns from the classes what each row
- * needs, and cross_entropy_classes.c, which writes the results that come one a class.
+/* What the parts of the kernel share: cross_entropy_sums.c, which adds up the classes,
+ * cross_entropy_finish.c, which makes of the sums what each row needs, and cross_entropy_classes.c, which
+ * writes the results that come one a class.
  *
  * With D = 1 + x and x = sum of e^(z - m) over all classes but one of the largest logits:
  *
@@ -23,7 +24,7 @@
 
 #include <math.h>
 
-/* ---- Rows ---------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------- */
 
 /* Eight numbers, one a row or a lane, each the sum of two. */
 typedef struct xent_pairs {
@@ -47,10 +48,31 @@ typedef struct xent_rows {
     xent_pairs mean;                                /* sum p v - v*                                */
 } xent_rows;
 
+/* Sums over the classes, of eight rows or in eight lanes. Where z = m, e^(z - m) counts as a tie and not
+ * among the others. */
+enum {
+    XENT_TIES,                                      /* 1 where z = m                               */
+    XENT_OTHERS,                                    /* e^(z - m), in units                         */
+    XENT_LABELS,                                    /* y'                                          */
+    XENT_DISTANCE,                                  /* y' (z - m), shrunk                          */
+    XENT_OTHERS_V,                                  /* e^(z - m) v; from here on, of a direction    */
+    XENT_TIES_V,                                    /* v where z = m                               */
+    XENT_LABELS_V,                                  /* y' v                                        */
+    XENT_SUMS
+};
+
+typedef struct xent_sums {
+    xent_pairs of[XENT_SUMS];
+} xent_sums;
+
+/* From the sums to what each row needs, and to the results of one number a row. */
+void reel_xent_finish_rows(const reel_xent_job *job, const xent_sums *sums, reel_xent_panel *panel,
+                           xent_rows *rows);
+
 /* One row's numbers in all eight lanes. */
 void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone);
 
-/* ---- Classes ------------------------------------------------------------------------------------------- */
+/* ---- Classes ----------------------------------------------------------------------------------- */
 
 typedef struct xent_tile {
     double hi[REEL_XENT_TILE], lo[REEL_XENT_TILE];
@@ -89,7 +111,7 @@ static inline bool xent_wants_direction(const reel_xent_job *job)
     return xent_wants(job, REEL_XENT_DIRECTIONAL | REEL_XENT_SECOND | REEL_XENT_MIXED);
 }
 
-/* ---- Lanes --------------------------------------------------------------------------------------------- */
+/* ---- Lanes ------------------------------------------------------------------------------------- */
 
 /* for (XENT_EACH_LANE(at, i, groups)): `at` walks over a tile, `i` over the eight rows or lanes. */
 #define XENT_EACH_LANE(at, i, groups)                                                                \

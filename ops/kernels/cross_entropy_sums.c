@@ -1,27 +1,12 @@
-/* The first half of the kernel: what the classes of eight rows add up to. cross_entropy_state.h has the formulas. */
+/* The first half of the kernel: what the classes of eight rows add up to. cross_entropy_state.h has the
+ * formulas. */
 #include "ops/kernels/cross_entropy_state.h"
 
 #include <string.h>
 
-/* Sums over the classes. Where z = m, e^(z - m) counts as a tie and not among the others. */
-enum {
-    SUM_TIES,                                       /* 1 where z = m                               */
-    SUM_OTHERS,                                     /* e^(z - m), in units                         */
-    SUM_LABELS,                                     /* y'                                          */
-    SUM_DISTANCE,                                   /* y' (z - m), shrunk                          */
-    SUM_OTHERS_V,                                   /* e^(z - m) v                                 */
-    SUM_TIES_V,                                     /* v where z = m                               */
-    SUM_LABELS_V,                                   /* y' v                                        */
-    SUM_KINDS
-};
-
-struct sums {
-    xent_pairs of[SUM_KINDS];
-};
-
 static const double sums_huge = 0x1p900, sums_shrink = 0x1p-128;
 
-/* ---- A tile ------------------------------------------------------------------------------------------------ */
+/* ---- A tile ------------------------------------------------------------------------------------ */
 
 /* What fills up the last group has weight 0, so that smoothing gives it no label. */
 static void sums_load_weights(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place,
@@ -42,13 +27,16 @@ REEL_INLINE void sums_use_labels(bool exact, const reel_xent_job *job, int group
     const reel_pair scale = {reel_vector_of(job->scale[0]), reel_vector_of(job->scale[1])};
     const reel_pair shift = {reel_vector_of(job->shift[0]), reel_vector_of(job->shift[1])};
     for (int at = 0; at < groups * REEL_LANES; at += REEL_WIDTH) {
-        reel_pair y = reel_pair_of(reel_load(tiles->y.hi + at)), weight = reel_pair_of(reel_load(tiles->weight + at));
-        if (!job->labels_as_given)
-            y = reel_pair_mul(exact, weight, reel_pair_add(exact, reel_pair_mul(exact, scale, y), shift));
+        reel_pair y = reel_pair_of(reel_load(tiles->y.hi + at));
+        if (!job->labels_as_given) {
+            y = reel_pair_add(exact, reel_pair_mul(exact, scale, y), shift);
+            y = reel_pair_mul(exact, reel_pair_of(reel_load(tiles->weight + at)), y);
+        }
         XENT_PUT(exact, &tiles->y, at, y);
     }
 }
 
+/* e^(z - m) */
 REEL_INLINE void sums_exponentials(bool exact, const xent_rows *rows, int groups, xent_tiles *tiles)
 {
     for (XENT_EACH_LANE(at, i, groups)) {
@@ -59,11 +47,12 @@ REEL_INLINE void sums_exponentials(bool exact, const xent_rows *rows, int groups
     }
 }
 
-REEL_INLINE void sums_fill(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows,
-                           reel_xent_place place, xent_tiles *tiles)
+REEL_INLINE void sums_fill(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
+                           const xent_rows *rows, reel_xent_place place, bool with_e, xent_tiles *tiles)
 {
     reel_xent_load(job, panel, REEL_XENT_LOGITS, place, rows->max[0], tiles->z);
-    sums_exponentials(exact, rows, place.groups, tiles);
+    if (with_e)
+        sums_exponentials(exact, rows, place.groups, tiles);
     if (xent_wants_direction(job))
         reel_xent_load(job, panel, REEL_XENT_DIRECTION, place, 0, tiles->v);
     if (!job->labels_as_given)
@@ -78,22 +67,24 @@ REEL_INLINE void sums_fill(bool exact, const reel_xent_job *job, const reel_xent
 void reel_xent_fill_tiles(const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows,
                           reel_xent_place place, xent_tiles *tiles)
 {
+    bool with_e = xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
     if (job->exact)
-        sums_fill(true, job, panel, rows, place, tiles);
+        sums_fill(true, job, panel, rows, place, with_e, tiles);
     else
-        sums_fill(false, job, panel, rows, place, tiles);
+        sums_fill(false, job, panel, rows, place, with_e, tiles);
 }
 
-/* ---- Terms ------------------------------------------------------------------------------------------------- */
+/* ---- Terms ------------------------------------------------------------------------------------- */
 
 /* Group k goes into partial sum k mod 8 across; along, into the eight lanes of the first. */
-REEL_INLINE void sums_add(bool exact, bool across, int kind, int groups, const xent_tile *term, struct sums *sums)
+REEL_INLINE void sums_add(bool exact, bool across, int kind, int groups, const xent_tile *term,
+                          xent_sums *sums)
 {
     for (int k = 0; k < groups; k++) {
         xent_pairs *to = &sums[across ? k % REEL_LANES : 0].of[kind];
         for (REEL_EACH_VECTOR(i)) {
-            reel_pair sum = reel_pair_add(exact, XENT_AT(exact, to, i), XENT_AT(exact, term, k * REEL_LANES + i));
-            XENT_PUT(exact, to, i, sum);
+            reel_pair added = XENT_AT(exact, term, k * REEL_LANES + i);
+            XENT_PUT(exact, to, i, reel_pair_add(exact, XENT_AT(exact, to, i), added));
         }
     }
 }
@@ -113,43 +104,43 @@ REEL_INLINE void sums_add(bool exact, bool across, int kind, int groups, const x
     } while (0)
 
 REEL_INLINE void sums_of_tile(bool exact, const reel_xent_job *job, const xent_rows *rows, int groups,
-                              xent_tiles *tiles, struct sums *sums)
+                              xent_tiles *tiles, xent_sums *sums)
 {
     const reel_pair zero = {{0}, {0}};
     const reel_vector one = reel_vector_of(1), unit = reel_vector_of(REEL_EXP_UNIT(exact));
     const reel_vector forgiven = reel_vector_of(job->forgiven);
     const bool across = job->across;
-    SUMS_TERM(false, SUM_TIES, reel_pair_of(reel_select(tie, one, zero.hi)));
-    SUMS_TERM(exact, SUM_OTHERS, reel_pair_select(tie, zero, e));
+    SUMS_TERM(false, XENT_TIES, reel_pair_of(reel_select(tie, one, zero.hi)));
+    SUMS_TERM(exact, XENT_OTHERS, reel_pair_select(tie, zero, e));
     if (xent_wants_labels(job))
-        sums_add(exact, across, SUM_LABELS, groups, &tiles->y, sums);
+        sums_add(exact, across, XENT_LABELS, groups, &tiles->y, sums);
     if (xent_wants(job, REEL_XENT_LOSS))
-        SUMS_TERM(exact, SUM_DISTANCE,
+        SUMS_TERM(exact, XENT_DISTANCE,
                   reel_pair_select(tie | (y.hi == forgiven), zero, reel_pair_mul(exact, y, d)));
     if (xent_wants_direction(job)) {
-        SUMS_TERM(exact, SUM_OTHERS_V,
+        SUMS_TERM(exact, XENT_OTHERS_V,
                   reel_pair_select(tie, zero, reel_pair_mul(exact, reel_pair_scale(e, unit), v)));
-        SUMS_TERM(exact, SUM_TIES_V, reel_pair_select(tie, v, zero));
+        SUMS_TERM(exact, XENT_TIES_V, reel_pair_select(tie, v, zero));
     }
     if (xent_wants(job, REEL_XENT_DIRECTIONAL))
-        SUMS_TERM(exact, SUM_LABELS_V, reel_pair_mul(exact, y, v));
+        SUMS_TERM(exact, XENT_LABELS_V, reel_pair_mul(exact, y, v));
 }
 
 REEL_INLINE void sums_of_row(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, int row,
-                             const xent_rows *rows, xent_tiles *tiles, struct sums *sums)
+                             const xent_rows *rows, xent_tiles *tiles, xent_sums *sums)
 {
     reel_xent_place place = reel_xent_first(job, row);
     do {
-        sums_fill(exact, job, panel, rows, place, tiles);
+        sums_fill(exact, job, panel, rows, place, true, tiles);
         sums_of_tile(exact, job, rows, place.groups, tiles, sums);
     } while (reel_xent_next(job, &place));
 }
 
-/* ---- The largest logit --------------------------------------------------------------------------------------- */
+/* ---- The largest logit ------------------------------------------------------------------------- */
 
 /* In each lane: the largest logit, and the largest finite magnitude of one. */
-REEL_INLINE void sums_find_largest(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, int row,
-                                   double *z, double max[REEL_LANES], double size[REEL_LANES])
+REEL_INLINE void sums_find_largest(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
+                                   int row, double *z, double max[REEL_LANES], double size[REEL_LANES])
 {
     for (int lane = 0; lane < REEL_LANES; lane++) {
         max[lane] = -INFINITY;
@@ -185,96 +176,10 @@ static void sums_set_largest(xent_rows *rows, int row, double max, double size)
     rows->grow[row] = 1 / rows->shrink[row];
 }
 
-/* ---- From the sums to what each row needs -------------------------------------------------------------------- */
+/* ---- Eight rows -------------------------------------------------------------------------------- */
 
-/* sum p v = v* + mean, v* being the average of v over the ties */
-REEL_INLINE void sums_finish_direction(bool exact, int i, const struct sums *s, reel_pair d, xent_rows *rows)
-{
-    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
-    reel_pair ties = reel_pair_of(reel_load(s->of[SUM_TIES].hi + i)), ties_v = XENT_AT(exact, &s->of[SUM_TIES_V], i);
-    reel_pair others = reel_pair_scale(XENT_AT(exact, &s->of[SUM_OTHERS], i), unit);
-    reel_pair middle = reel_pair_of(reel_pair_value(exact, ties_v) / ties.hi);
-    middle.hi = reel_select(reel_magnitude(middle.hi) < INFINITY, middle.hi, (reel_vector){0});
-    reel_pair above = reel_pair_sub(exact, XENT_AT(exact, &s->of[SUM_OTHERS_V], i), reel_pair_mul(exact, middle, others));
-    reel_pair left = reel_pair_sub(exact, ties_v, reel_pair_mul(exact, middle, ties));
-    XENT_PUT(exact, &rows->middle, i, middle);
-    XENT_PUT(exact, &rows->mean, i, reel_pair_div(exact, reel_pair_add(exact, above, left), d));
-}
-
-/* S log1p(x) - sum y' (z - m). A small x keeps its digits where it is subnormal. */
-REEL_INLINE reel_pair sums_loss(bool exact, int i, const struct sums *s, const xent_rows *rows)
-{
-    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
-    reel_pair labels = XENT_AT(exact, &s->of[SUM_LABELS], i), x = XENT_AT(exact, &rows->others, i);
-    reel_pair log = reel_pair_mul(exact, labels, XENT_AT(exact, &rows->log, i));
-    if (exact)
-        log = reel_pair_select(x.hi < 1, reel_pair_scale(reel_pair_mul(exact, labels, x), unit), log);
-    reel_pair distance = reel_pair_scale(XENT_AT(exact, &s->of[SUM_DISTANCE], i), reel_load(rows->grow + i));
-    return reel_pair_sub(exact, log, distance);
-}
-
-/* sum v (S p - y') = (S v* - sum y' v) + S mean, or S (v* + mean) - sum y' v where S is not finite. */
-REEL_INLINE reel_pair sums_directional(bool exact, int i, const struct sums *s, const xent_rows *rows, reel_pair labels)
-{
-    reel_pair middle = XENT_AT(exact, &rows->middle, i), mean = XENT_AT(exact, &rows->mean, i);
-    reel_pair labels_v = XENT_AT(exact, &s->of[SUM_LABELS_V], i);
-    reel_pair fall = reel_pair_sub(exact, reel_pair_mul(exact, labels, middle), labels_v);
-    reel_pair whole = reel_pair_add(exact, fall, reel_pair_mul(exact, labels, mean));
-    reel_vector plain = labels.hi * (middle.hi + mean.hi) - labels_v.hi;
-    return reel_pair_select(reel_magnitude(labels.hi) < INFINITY, whole, reel_pair_of(plain));
-}
-
-/* As a value and its rounding error. */
-REEL_INLINE void sums_put_value(bool exact, reel_xent_panel *panel, int i, reel_pair value)
-{
-    reel_vector rounded = reel_pair_value(exact, value), rest = (value.hi - rounded) + value.lo;
-    reel_store(panel->value[0] + i, rounded);
-    reel_store(panel->value[1] + i, reel_select(reel_magnitude(rest) < INFINITY, rest, (reel_vector){0}));
-}
-
-/* u S / D, and apart from it a power of two, so that neither it nor its product with e leaves the range. */
-REEL_INLINE void sums_put_slope(bool exact, int i, reel_pair total, reel_pair d, xent_rows *rows)
-{
-    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact)), one = reel_vector_of(1);
-    reel_pair slope = reel_pair_div(exact, total, d);
-    reel_mask large = reel_magnitude(slope.hi) >= 1, finite = reel_magnitude(total.hi) < INFINITY;
-    XENT_PUT(exact, &rows->slope, i, reel_pair_scale(slope, reel_select(large, unit, one)));
-    reel_store(rows->post + i, reel_select(large, one, unit));
-    reel_store(rows->top + i, reel_select(finite, (reel_vector){0}, reel_vector_of(NAN)));
-}
-
-REEL_INLINE void sums_finish(bool exact, const reel_xent_job *job, const struct sums *s, reel_xent_panel *panel,
-                             xent_rows *rows)
-{
-    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
-    for (REEL_EACH_VECTOR(i)) {
-        reel_pair u = xent_at(true, panel->upstream[0], panel->upstream[1], i);
-        reel_vector more_ties = reel_load(s->of[SUM_TIES].hi + i) - 1;
-        reel_pair x = reel_pair_add(exact, XENT_AT(exact, &s->of[SUM_OTHERS], i), reel_pair_of(more_ties / unit));
-        reel_pair x_plain = reel_pair_scale(x, unit), d = reel_pair_add(exact, x_plain, reel_pair_of(reel_vector_of(1)));
-        reel_pair labels = XENT_AT(exact, &s->of[SUM_LABELS], i);
-        if (job->sum != REEL_XENT_SUM)
-            labels = reel_pair_of(reel_vector_of(job->sum == REEL_XENT_ONE));
-        reel_pair total = reel_pair_mul(exact, labels, u);
-        XENT_PUT(exact, &rows->upstream, i, u);
-        XENT_PUT(exact, &rows->others, i, x);
-        XENT_PUT(exact, &rows->total, i, total);
-        sums_put_slope(exact, i, total, d, rows);
-        if (xent_wants(job, REEL_XENT_LOSS | REEL_XENT_LABEL_GRADIENT))
-            XENT_PUT(exact, &rows->log, i, reel_pair_log1p(exact, x_plain));
-        if (xent_wants_direction(job))
-            sums_finish_direction(exact, i, s, d, rows);
-        if (xent_wants(job, REEL_XENT_LOSS))
-            sums_put_value(exact, panel, i, reel_pair_mul(exact, u, sums_loss(exact, i, s, rows)));
-        if (xent_wants(job, REEL_XENT_DIRECTIONAL))
-            sums_put_value(exact, panel, i, reel_pair_mul(exact, u, sums_directional(exact, i, s, rows, labels)));
-    }
-}
-
-/* ---- Eight rows ------------------------------------------------------------------------------------------------ */
-
-REEL_INLINE void sums_across(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows,
-                             xent_tiles *tiles, struct sums partial[REEL_LANES])
+REEL_INLINE void sums_across(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
+                             xent_rows *rows, xent_tiles *tiles, xent_sums partial[REEL_LANES])
 {
     double max[REEL_LANES], size[REEL_LANES];
     sums_find_largest(exact, job, panel, 0, tiles->z, max, size);
@@ -283,27 +188,27 @@ REEL_INLINE void sums_across(bool exact, const reel_xent_job *job, const reel_xe
     sums_of_row(exact, job, panel, 0, rows, tiles, partial);
 }
 
-/* The lanes of one row's sums become the partial sums of that row. What fills up the last group looked like ties,
- * which are taken off again. */
-static void sums_spread(const reel_xent_job *job, struct sums *lanes, struct sums partial[REEL_LANES], int row)
+/* The lanes of one row's sums become the partial sums of that row. What fills up the last group looked like
+ * ties, which are taken off again. */
+static void sums_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums partial[REEL_LANES], int row)
 {
     int rest = (int)(job->classes % REEL_LANES);
     for (int lane = rest ? rest : REEL_LANES; lane < REEL_LANES; lane++)
-        lanes->of[SUM_TIES].hi[lane] -= lanes->of[SUM_TIES].hi[lane] > 0;
+        lanes->of[XENT_TIES].hi[lane] -= lanes->of[XENT_TIES].hi[lane] > 0;
     for (int lane = 0; lane < REEL_LANES; lane++)
-        for (int kind = 0; kind < SUM_KINDS; kind++) {
+        for (int kind = 0; kind < XENT_SUMS; kind++) {
             partial[lane].of[kind].hi[row] = lanes->of[kind].hi[lane];
             partial[lane].of[kind].lo[row] = lanes->of[kind].lo[lane];
         }
 }
 
-REEL_INLINE void sums_along(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows,
-                            xent_tiles *tiles, struct sums partial[REEL_LANES])
+REEL_INLINE void sums_along(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
+                            xent_rows *rows, xent_tiles *tiles, xent_sums partial[REEL_LANES])
 {
     for (int row = 0; row < panel->rows; row++) {
         double max[REEL_LANES], size[REEL_LANES];
         xent_rows alone;
-        struct sums lanes;
+        xent_sums lanes;
         memset(&lanes, 0, sizeof lanes);
         sums_find_largest(exact, job, panel, row, tiles->z, max, size);
         sums_set_largest(rows, row, sums_largest_of(max), sums_largest_of(size));
@@ -313,24 +218,30 @@ REEL_INLINE void sums_along(bool exact, const reel_xent_job *job, const reel_xen
     }
 }
 
-/* The eight partial sums of each row, added as a tree. */
+/* Into the first of the eight partial sums of each row, as a tree. */
+REEL_INLINE void sums_join(bool exact, int kinds, xent_sums partial[REEL_LANES])
+{
+    for (int step = REEL_LANES / 2; step > 0; step /= 2)
+        for (int lane = 0; lane < step; lane++)
+            for (int kind = 0; kind < kinds; kind++)
+                for (REEL_EACH_VECTOR(i)) {
+                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
+                    reel_pair added = XENT_AT(exact, from, i);
+                    XENT_PUT(exact, to, i, reel_pair_add(exact, XENT_AT(exact, to, i), added));
+                }
+}
+
 REEL_INLINE void sums_rows(bool exact, const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows,
                            xent_tiles *tiles)
 {
-    struct sums partial[REEL_LANES];
+    xent_sums partial[REEL_LANES];
     memset(partial, 0, sizeof partial);
     if (job->across)
         sums_across(exact, job, panel, rows, tiles, partial);
     else
         sums_along(exact, job, panel, rows, tiles, partial);
-    for (int step = REEL_LANES / 2; step > 0; step /= 2)
-        for (int lane = 0; lane < step; lane++)
-            for (int kind = 0; kind < SUM_KINDS; kind++)
-                for (REEL_EACH_VECTOR(i)) {
-                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
-                    XENT_PUT(exact, to, i, reel_pair_add(exact, XENT_AT(exact, to, i), XENT_AT(exact, from, i)));
-                }
-    sums_finish(exact, job, &partial[0], panel, rows);
+    sums_join(exact, xent_wants_direction(job) ? XENT_SUMS : XENT_OTHERS_V, partial);
+    reel_xent_finish_rows(job, &partial[0], panel, rows);
 }
 
 void reel_xent_sum_rows(const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles)

@@ -58,10 +58,13 @@ static void tile_apply_fate(const reel_xent_panel *panel, int row, int classes, 
     if (fate == REEL_XENT_COUNTS && late == 1)
         return;
     for (int c = 0; c < classes; c++)
-        tile[c * step] = fate == REEL_XENT_SPOILT ? NAN : fate == REEL_XENT_OUT_OF_IT ? 0 : tile[c * step] * late;
+        tile[c * step] = fate == REEL_XENT_SPOILT      ? NAN
+                         : fate == REEL_XENT_OUT_OF_IT ? 0
+                                                       : tile[c * step] * late;
 }
 
-void reel_xent_store(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place, double *tile)
+void reel_xent_store(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place,
+                     double *tile)
 {
     int rows = tile_rows(job);
     for (int r = 0; r < rows && r < panel->rows; r++) {

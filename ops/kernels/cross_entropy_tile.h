@@ -26,7 +26,8 @@ void reel_xent_load(const reel_xent_job *job, const reel_xent_panel *panel, enum
                     reel_xent_place place, double filling, double *tile);
 
 /* Writes the output; rows that do not count get 0 or NaN. */
-void reel_xent_store(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place, double *tile);
+void reel_xent_store(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place,
+                     double *tile);
 
 /* The labels as they stand: of the labels array, or a 1 at the label and 0 elsewhere. */
 void reel_xent_load_labels(const reel_xent_job *job, const reel_xent_panel *panel, reel_xent_place place,

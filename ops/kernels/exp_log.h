@@ -70,7 +70,8 @@ REEL_INLINE reel_pair reel_pair_exp(bool exact, reel_pair x)
     reel_vector rest = ((near - r) - far) + x.lo, tail = r * r * reel_pair_exp_tail_exact(r);
     reel_vector one = 1 + r, one_rest = (1 - one) + r;
     reel_vector hi = one + tail, hi_rest = (one - hi) + tail;
-    return (reel_pair){reel_select(too_large, infinite, hi * power), (hi_rest + one_rest + hi * rest) * power};
+    return (reel_pair){reel_select(too_large, infinite, hi * power),
+                       (hi_rest + one_rest + hi * rest) * power};
 }
 
 REEL_INLINE reel_vector reel_pair_log_tail(reel_vector w)

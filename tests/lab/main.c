@@ -1,0 +1,55 @@
+/* reel-lab-trials [--verbose] [mutations] [networks [N]] [needle] [kinks] [time]: what the lab must show; all of it
+ * where nothing is named. Exit status 0 if it does.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/lab/trials.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t lab_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+int lab_below(uint64_t *state, int n)
+{
+    return (int)(lab_random(state) % (uint64_t)n);
+}
+
+static bool main_is_named(int argc, char **argv, const char *trial)
+{
+    bool any = false;
+    for (int i = 1; i < argc; i++) {
+        any |= argv[i][0] != '-';
+        if (!strcmp(argv[i], trial))
+            return true;
+    }
+    return !any;
+}
+
+int main(int argc, char **argv)
+{
+    bool verbose = argc > 1 && !strcmp(argv[1], "--verbose"), good = true;
+    int networks = 1000;
+    for (int i = 1; i + 1 < argc; i++)
+        if (!strcmp(argv[i], "networks") && atoi(argv[i + 1]) > 0)
+            networks = atoi(argv[i + 1]);
+    if (main_is_named(argc, argv, "kinks"))
+        good &= lab_trial_kinks();
+    if (main_is_named(argc, argv, "mutations"))
+        good &= lab_trial_mutations(verbose);
+    if (main_is_named(argc, argv, "needle"))
+        good &= lab_trial_needle(200);
+    if (main_is_named(argc, argv, "networks"))
+        good &= lab_trial_networks(networks, verbose);
+    if (main_is_named(argc, argv, "time"))
+        good &= lab_trial_time();
+    printf("%s\n", good ? "the lab shows what it must" : "the lab does not show what it must");
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
