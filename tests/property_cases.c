@@ -411,11 +411,13 @@ static reel_tensor property_plain(reel_tape *tape, const property_case *c, reel_
                          reel_values_from_f64(c->dtype, numbers, (size_t)reel_truth_count(shape)));
 }
 
-static reel_tensor property_loss(const property_case *c, reel_tensor z, reel_tensor y, reel_tensor *counted)
+static reel_tensor property_loss(const property_case *c, reel_tensor z, reel_tensor y, reel_tensor *counted,
+                                 reel_tensor *backprop)
 {
     int axis = c->ask.axis;
     reel_tensor of_classes = property_plain(z.tape, c, property_classes(c), c->ask.class_weights);
     reel_tensor of_rows = property_plain(z.tape, c, c->rows, c->ask.row_weights);
+    reel_loss_and_backprop raw;
     switch (c->call) {
     case PROPERTY_V2:
         return reel_softmax_cross_entropy_with_logits(.logits = z, .labels = y, .axis = axis,
@@ -444,12 +446,15 @@ static reel_tensor property_loss(const property_case *c, reel_tensor z, reel_ten
             .label_smoothing = c->ask.smoothing, .class_weights = of_classes, .row_weights = of_rows,
             .ignore_index = c->ask.ignore_index, .out_of_range = c->ask.out_of_range);
     case PROPERTY_RAW:
-        return reel_raw_softmax_cross_entropy_with_logits(.features = z, .labels = y,
-                                                          .semantics = c->semantics).loss;
+        raw = reel_raw_softmax_cross_entropy_with_logits(.features = z, .labels = y,
+                                                         .semantics = c->semantics);
+        break;
     default:
-        return reel_raw_sparse_softmax_cross_entropy_with_logits(.features = z, .labels = y,
-                                                                 .semantics = c->semantics).loss;
+        raw = reel_raw_sparse_softmax_cross_entropy_with_logits(.features = z, .labels = y,
+                                                                .semantics = c->semantics);
     }
+    *backprop = raw.backprop;
+    return raw.loss;
 }
 
 static double *property_read(reel_tensor x)
@@ -464,14 +469,15 @@ static double *property_read(reel_tensor x)
 void property_answer_of(const property_case *c, property_answer *answer)
 {
     reel_tape *tape = reel_tape_new();
-    reel_tensor counted = REEL_NONE, first[2] = {REEL_NONE, REEL_NONE}, second[2] = {REEL_NONE, REEL_NONE};
+    reel_tensor counted = REEL_NONE, backprop = REEL_NONE;
+    reel_tensor first[2] = {REEL_NONE, REEL_NONE}, second[2] = {REEL_NONE, REEL_NONE};
     reel_tensor x[] = {
         property_floats(tape, c, c->ask.logits_shape, c->ask.logits, &c->logits_placing),
         c->ask.index ? property_integers(tape, c)
                      : property_floats(tape, c, c->ask.labels_shape, c->ask.labels, &c->labels_placing),
     };
     reel_tensors xs = reel_tensors_of(x, c->ask.index ? 1 : 2);
-    reel_tensor loss = property_loss(c, x[0], x[1], &counted);
+    reel_tensor loss = property_loss(c, x[0], x[1], &counted, &backprop);
     if (c->ask.upstream)
         reel_gradient(loss, xs, first,
                       .upstream = property_plain(tape, c, reel_shape_of(loss), c->ask.upstream));
@@ -482,6 +488,7 @@ void property_answer_of(const property_case *c, property_answer *answer)
                       .upstream = property_plain(tape, c, c->ask.logits_shape, c->ask.v));
     *answer = (property_answer){
         .loss = property_read(loss),
+        .backprop = property_read(backprop),
         .grad_logits = property_read(first[0]),
         .grad_labels = property_read(first[1]),
         .hvp_logits = property_read(second[0]),
@@ -495,6 +502,7 @@ void property_answer_of(const property_case *c, property_answer *answer)
 void property_answer_free(property_answer *answer)
 {
     free(answer->loss);
+    free(answer->backprop);
     free(answer->grad_logits);
     free(answer->grad_labels);
     free(answer->hvp_logits);

@@ -36,7 +36,7 @@ typedef struct property_case {
 } property_case;
 
 typedef struct property_answer {
-    double *loss, *grad_logits, *grad_labels, *hvp_logits, *hvp_labels;
+    double *loss, *backprop, *grad_logits, *grad_labels, *hvp_logits, *hvp_labels;
     double  counted;
     char    failure[256];                           /* the message; "" where all went well         */
 } property_answer;

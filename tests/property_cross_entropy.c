@@ -48,7 +48,7 @@ static void property_fail(int property, const property_case *c, const char *what
 
 static const double *property_numbers_of(const property_answer *answer, reel_truth_quantity quantity)
 {
-    const double *numbers[QUANTITIES] = {answer->loss,        NULL,               answer->grad_logits,
+    const double *numbers[QUANTITIES] = {answer->loss,        answer->backprop,   answer->grad_logits,
                                          answer->grad_labels, answer->hvp_logits, answer->hvp_labels};
     return numbers[quantity];
 }
@@ -57,7 +57,9 @@ static bool property_asked(const property_case *c, reel_truth_quantity quantity)
 {
     bool labels = quantity == GRAD_LABELS || quantity == HVP_LABELS;
     bool second = quantity == HVP_LOGITS || quantity == HVP_LABELS;
-    return quantity != BACKPROP && !(labels && c->ask.index) && !(second && !c->ask.v);
+    if (quantity == BACKPROP)
+        return c->call >= PROPERTY_RAW;
+    return !(labels && c->ask.index) && !(second && !c->ask.v);
 }
 
 /* False after the first number that is too far off. */

@@ -15,9 +15,9 @@ fail() {
     failures=$((failures + 1))
 }
 
-# example NAME: it succeeds and says nothing on standard error
+# example NAME ARGUMENT...: it succeeds and says nothing on standard error
 example() {
-    "$folder/$1" >"$work/out" 2>"$work/err" || fail "$1: exit status $?"
+    "$folder/$@" >"$work/out" 2>"$work/err" || fail "$1: exit status $?"
     [ ! -s "$work/err" ] || fail "$1: something on standard error"
 }
 
@@ -56,6 +56,15 @@ has '^step 200   loss 0\.0000000   line \+2\.0000 t -1\.0000   [0-9]+ allocator 
 
 example 04_custom_op
 has '^largest difference below 1e-15$'
+
+example 05_jvp_and_hvp
+has '^H t and the Hessian times t differ by less than 1e-15$'
+
+# The experiments of the gradient lab, each with its picture.
+for name in v_curve surviving_digits v1_against_v2 newton; do
+    example "$name" "$work/$name.svg"
+    grep -q '</svg>' "$work/$name.svg" || fail "$name: no whole picture"
+done
 
 [ "$failures" -eq 0 ] && echo 'all good'
 exit "$((failures > 0))"

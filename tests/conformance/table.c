@@ -58,7 +58,7 @@ void conformance_print_table(void)
 {
     qsort(table_row, (size_t)table_rows, sizeof table_row[0], table_compare);
     printf("\nErrors in ulp: the largest and the mean at the exact value, and the largest at the scale."
-           "\n\"wrong\" counts NaN and infinity out of place. TensorFlow's own results stand to the right, "
+           "\n\"wrong\" counts NaN and infinity out of place. TensorFlow's own results stand to the right,"
            "\nmeasured against the same exact values.\n\n");
     printf("%-10s %-5s %-9s %-24s %7s |%9s %9s %9s %5s |%9s %9s %9s %5s\n", "api", "dtype", "group",
            "quantity", "n", "max", "mean", "scaled", "wrong", "TF max", "mean", "scaled", "wrong");

@@ -37,27 +37,29 @@ CASES = {
         {"lr": 0.01},
         {"lr": 0.01, "weight_decay": 0.1},
         {"lr": 0.01, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3},
-        {"lr": 0.01, "amsgrad": 1},
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.8, "amsgrad": 1},
         {"lr": 0.01, "rates": 1, "clip": 1.5},
     ],
     "adamw": [
         {"lr": 0.01},
         {"lr": 0.01, "weight_decay": 0.1},
         {"lr": 0.01, "weight_decay": 0, "beta1": 0.5},
-        {"lr": 0.01, "amsgrad": 1, "weight_decay": 0.1},
+        {"lr": 0.01, "beta1": 0.9, "beta2": 0.8, "amsgrad": 1, "weight_decay": 0.1},
         {"lr": 0.01, "rates": 1, "clip": 1.5},
     ],
 }
 
 
 def inputs(dtype):
-    """Weights, and gradients of very different sizes, a tenth of them 0."""
+    """Weights, and gradients of very different sizes, a tenth of them 0, that lead away from 0 more often than not."""
     random = np.random.default_rng(20)
     tensors = {}
     for name, shape in SHAPES.items():
-        tensors[name] = torch.tensor(random.normal(0, 1, shape)).to(dtype)
+        weights = random.normal(0, 1, shape)
+        tensors[name] = torch.tensor(weights).to(dtype)
         size = 10.0 ** random.uniform(-3, 0.5, shape)
-        gradient = random.normal(0.3, 1, (STEPS, *shape)) * size * (random.random((STEPS, *shape)) > 0.1)
+        gradient = (random.normal(0, 1, (STEPS, *shape)) - 0.3 * np.sign(weights)) * size
+        gradient *= random.random((STEPS, *shape)) > 0.1
         tensors["gradient." + name] = torch.tensor(gradient).to(dtype)
     tensors["rates"] = torch.tensor(random.uniform(0.001, 0.05, STEPS))
     return tensors
