@@ -422,9 +422,9 @@ REEL_API reel_tensor reel_affine_at(REEL_PLACE, reel_tensor x, double scale, dou
 REEL_API reel_tensor reel_cast_at(REEL_PLACE, reel_tensor x, reel_dtype dtype);
 #define reel_cast(...)    reel_cast_at(REEL_HERE, __VA_ARGS__)
 
-/* Matrix product: [..., m, k] [..., k, n] -> [..., m, n], floating dtypes; the leading dimensions broadcast. A
- * transposed or strided operand is read where it lies. The half types are multiplied and summed in f32 and
- * rounded once. */
+/* Matrix product: [..., m, k] [..., k, n] -> [..., m, n], floating dtypes; the leading dimensions broadcast.
+ * A transposed or strided operand is read where it lies. The half types are multiplied and summed in f32
+ * and rounded once. */
 REEL_API reel_tensor reel_matmul_at(REEL_PLACE, reel_tensor a, reel_tensor b);
 #define reel_matmul(...)  reel_matmul_at(REEL_HERE, __VA_ARGS__)
 
@@ -475,8 +475,8 @@ typedef struct reel_var_options {
 REEL_API reel_tensor reel_var_at(REEL_PLACE, reel_var_options options);
 #define reel_var(...)       reel_var_at(REEL_HERE, (reel_var_options){.x = __VA_ARGS__})
 
-/* Where along an axis the largest or smallest element is: i64, the first at a tie, a NaN before all numbers. The
- * axis is gone from the result. No gradient. */
+/* Where along an axis the largest or smallest element is: i64, the first at a tie, a NaN before all numbers.
+ * The axis is gone from the result. No gradient. */
 REEL_API reel_tensor reel_argmax_at(REEL_PLACE, reel_tensor x, int axis);
 #define reel_argmax(...)    reel_argmax_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_tensor reel_argmin_at(REEL_PLACE, reel_tensor x, int axis);
@@ -523,7 +523,7 @@ typedef struct reel_pad_options {
 REEL_API reel_tensor reel_pad_at(REEL_PLACE, reel_pad_options options);
 #define reel_pad(...)       reel_pad_at(REEL_HERE, (reel_pad_options){.x = __VA_ARGS__})
 
-/* By integer indices, of any integer dtype, in [0, size of the axis); another index is an error, which names it.
+/* By integer indices, of any integer dtype, in [0, size of the axis); another one is an error that names it.
  *
  * gather: y[o, j, i] = x[o, k[o, j, i], i]. The indices have x's rank, any size along the axis, and else x's
  *     sizes, or 1 to stretch (NumPy's take_along_axis).
@@ -536,7 +536,8 @@ REEL_API reel_tensor reel_take_at(REEL_PLACE, reel_tensor x, reel_tensor indices
 #define reel_take(...)      reel_take_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_tensor reel_embedding_at(REEL_PLACE, reel_tensor table, reel_tensor indices);
 #define reel_embedding(...) reel_embedding_at(REEL_HERE, __VA_ARGS__)
-REEL_API reel_tensor reel_scatter_add_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis, int64_t size);
+REEL_API reel_tensor reel_scatter_add_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis,
+                                         int64_t size);
 #define reel_scatter_add(...) reel_scatter_add_at(REEL_HERE, __VA_ARGS__)
 
 /* 1 at each index and 0 elsewhere, along a new last axis of `classes`. */
@@ -574,7 +575,7 @@ typedef struct reel_layer_norm_options {
     double      eps;                                /* default 1e-5                                */
 } reel_layer_norm_options;
 
-/* (x - mean) / sqrt(var + eps) weight + bias, mean and variance taken over the last dimensions. Floating dtypes. */
+/* (x - mean) / sqrt(var + eps) weight + bias, mean and variance over the last dimensions. Floating dtypes. */
 REEL_API reel_tensor reel_layer_norm_at(REEL_PLACE, reel_layer_norm_options options);
 #define reel_layer_norm(...) reel_layer_norm_at(REEL_HERE, (reel_layer_norm_options){.x = __VA_ARGS__})
 
@@ -589,7 +590,7 @@ typedef struct reel_conv2d_options {
     int64_t     groups;                             /* default 1                                   */
 } reel_conv2d_options;
 
-/* Convolution as networks have it (a correlation), [N, O, OH, OW]. Floating dtypes; through matrix products. */
+/* Convolution as networks have it (a correlation), [N, O, OH, OW], through matrix products. Floating dtypes. */
 REEL_API reel_tensor reel_conv2d_at(REEL_PLACE, reel_conv2d_options options);
 #define reel_conv2d(...)     reel_conv2d_at(REEL_HERE, (reel_conv2d_options){.x = __VA_ARGS__})
 
@@ -603,17 +604,17 @@ typedef struct reel_pool2d_options {
                                                        of the kernel                               */
 } reel_pool2d_options;
 
-/* The largest element (the first at a tie, which gets all the gradient; a NaN before all numbers) and the mean of
- * each window: reel_max_pool2d(x, .kernel = {2, 2}). Floating dtypes. */
+/* The largest element of each window (the first at a tie, which gets all the gradient; a NaN before all
+ * numbers), and the mean of each: reel_max_pool2d(x, .kernel = {2, 2}). Floating dtypes. */
 REEL_API reel_tensor reel_max_pool2d_at(REEL_PLACE, reel_pool2d_options options);
 #define reel_max_pool2d(...) reel_max_pool2d_at(REEL_HERE, (reel_pool2d_options){.x = __VA_ARGS__})
 REEL_API reel_tensor reel_avg_pool2d_at(REEL_PLACE, reel_pool2d_options options);
 #define reel_avg_pool2d(...) reel_avg_pool2d_at(REEL_HERE, (reel_pool2d_options){.x = __VA_ARGS__})
 
-/* Random masks come from integers. A key is a leaf [seed, draws so far], [2] i64, that can be saved and set back
- * like any other; a draw takes its value and moves it on, which a replay does again. dropout makes x_i 0 with
- * probability `rate`, and else x_i / (1 - rate): what becomes of x_i is a function of the draw and of i, so that one
- * draw makes one mask, here, in its gradients and when it is recorded again in f64.
+/* Random masks come from integers. A key is a leaf [seed, draws so far], [2] i64, that can be saved and set
+ * back like any other; a draw takes its value and moves it on, which a replay does again. dropout makes x_i 0
+ * with probability `rate`, and else x_i / (1 - rate): what becomes of x_i is a function of the draw and of i,
+ * so that one draw makes one mask: here, in its gradients, and when it is recorded again in f64.
  *
  *     reel_tensor key = reel_random_key(tape, seed);
  *     reel_tensor h2 = reel_dropout(h, .5, reel_random_draw(key));        a fresh mask at each replay */
@@ -797,8 +798,8 @@ REEL_API reel_loss_and_backprop reel_raw_sparse_softmax_cross_entropy_with_logit
 
 /* ---- Other losses ------------------------------------------------------------------------------- */
 
-/* Of a prediction and a target of one shape and one floating dtype; gradients go into both. The default is one loss
- * an element; a mean over no elements is NaN. */
+/* Of a prediction and a target of one shape and one floating dtype; gradients go into both. The default is
+ * one loss an element; a mean over no elements is NaN. */
 typedef struct reel_loss_options {
     reel_tensor    prediction, target;
     struct reel_use_named_arguments *named_arguments_only_;
@@ -1161,7 +1162,8 @@ typedef struct reel_blame {
     const char      *file;                          /* where it was recorded                       */
     int              line;
     uint32_t         node;                          /* on the tape                                 */
-    int              input;                         /* which of the op's inputs, from 0 on         */
+    int              input;                         /* which of the op's inputs, from 0 on; -1: the
+                                                       upstream gradient                           */
     reel_description described;                     /* ... in words                                */
     reel_cause       cause;
     reel_finding     finding;                       /* its worst derivative; x is the input        */

@@ -61,8 +61,8 @@ static bool argmax_beats(double a, double b, double sign)
     return isnan(a) ? !isnan(b) : sign * a > sign * b;
 }
 
-static void argmax_by_rank(const struct argmax *argmax, const reel_reference_array *in, reel_reference_array *out,
-                           double sign)
+static void argmax_by_rank(const struct argmax *argmax, const reel_reference_array *in,
+                           reel_reference_array *out, double sign)
 {
     int axis = argmax->axis < 0 ? argmax->axis + in->rank : argmax->axis;
     int64_t inner = 1, n = in->shape[axis];
@@ -101,11 +101,14 @@ static const reel_sample argmax_samples[] = {
     {.note = "the last axis", .in = {{.shape = REEL_SIZES(4, 5)}}, .attributes = &argmax_last},
     {.note = "the first axis", .in = {{.shape = REEL_SIZES(3, 2, 2)}}, .attributes = &argmax_first},
     {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 601)}}, .attributes = &argmax_last},
-    {.note = "ties", .in = {{.shape = REEL_SIZES(4), .values = (const double[]){1, 2, 2, 1}}}, .attributes = &argmax_last},
+    {.note = "ties", .in = {{.shape = REEL_SIZES(4), .values = (const double[]){1, 2, 2, 1}}},
+     .attributes = &argmax_last},
     {.note = "integers", .in = {{.shape = REEL_SIZES(3, 4), .dtype = REEL_I64}}, .attributes = &argmax_last},
     {.note = "no lines", .in = {{.shape = REEL_SIZES(0, 3)}}, .attributes = &argmax_last},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}}, .attributes = &argmax_last},
-    {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}}, .attributes = &argmax_last},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}},
+     .attributes = &argmax_last},
+    {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}},
+     .attributes = &argmax_last},
     {.note = "of nothing", .in = {{.shape = REEL_SIZES(2, 0)}}, .attributes = &argmax_last,
      .error = "axis 1 of [2,0] f32 has no elements"},
     {.note = "a scalar", .attributes = &argmax_last, .error = "axis -1 of a scalar"},

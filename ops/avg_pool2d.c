@@ -3,8 +3,8 @@
  *     y[p] = sum_(q in window p) x[q] / n_p         dx = avg_pool2d_gradient(dy)
  *     x[q] = sum_(p: q in window p) g[p] / n_p      dg = avg_pool2d(dy)
  *
- * n_p is the number of elements of the kernel, or of those that lie inside the image. Sums are made in f64 and
- * rounded once. */
+ * n_p is the number of elements of the kernel, or of those that lie inside the image. Sums are made in f64
+ * and rounded once. */
 #include "ops/window.h"
 #include "core/dtype.h"
 
@@ -36,7 +36,8 @@ static size_t avg_pool_stretch(const int64_t *x_size, const int64_t *y_size)
 static bool avg_pool_result(reel_call *call, reel_output *out, const int64_t *size, const int64_t *other)
 {
     const reel_array *x = &call->in[0];
-    call->scratch_bytes = (size_t)reel_pieces(call, x->shape[0] * x->shape[1]) * avg_pool_stretch(size, other);
+    call->scratch_bytes =
+        (size_t)reel_pieces(call, x->shape[0] * x->shape[1]) * avg_pool_stretch(size, other);
     out->dtype = x->dtype;
     out->shape = REEL_SHAPE(x->shape[0], x->shape[1], size[0], size[1]);
     return true;
@@ -46,7 +47,8 @@ static bool avg_pool2d_shape(reel_call *call, reel_output *out)
 {
     const struct avg_pool *pool = call->attributes;
     int64_t slid[2];
-    return reel_check_dtype(call, 0, REEL_FLOATS) && reel_check_pool(call, &pool->window, call->in[0].shape + 2, slid) &&
+    return reel_check_dtype(call, 0, REEL_FLOATS) &&
+           reel_check_pool(call, &pool->window, call->in[0].shape + 2, slid) &&
            avg_pool_result(call, out, slid, call->in[0].shape + 2);
 }
 
@@ -93,7 +95,8 @@ static void avg_pool_pieces(void *context, int64_t begin, int64_t end)
     int64_t planes = in->shape[0] * in->shape[1], n = out->shape[2] * out->shape[3];
     int64_t bytes = n * (int64_t)reel_dtype_size(out->dtype);
     for (int64_t piece = begin; piece < end; piece++) {
-        double *x = (double *)(void *)(run->scratch + (size_t)piece * avg_pool_stretch(run->x_size, run->y_size));
+        double *x =
+            (double *)(void *)(run->scratch + (size_t)piece * avg_pool_stretch(run->x_size, run->y_size));
         double *y = x + reel_scratch_room(run->x_size[0] * run->x_size[1], sizeof *x) / sizeof *x;
         double *from = run->back ? y : x, *to = run->back ? x : y;
         for (int64_t i = reel_piece_begin(planes, run->pieces, piece);
@@ -129,7 +132,8 @@ static bool avg_pool2d_gradient_forward(const reel_call *call)
     return avg_pool_forward(call, true);
 }
 
-static void avg_pool2d_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void avg_pool2d_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                           const bool wanted[])
 {
     (void)wanted;
     struct avg_pool pool;
@@ -146,11 +150,11 @@ static void avg_pool2d_gradient_vjp(const reel_call *call, const reel_tensor dy[
     dx[0] = reel_apply_one(REEL_HERE, &reel_op_avg_pool2d, REEL_TENSORS(dy[0]), call->attributes);
 }
 
-/* ---- References -------------------------------------------------------------------------------------------------- */
+/* ---- References ------------------------------------------------------------------------------------ */
 
 /* The weight with which element (h, w) of an image goes into window (oh, ow). */
-static double avg_pool_weight(const struct avg_pool *pool, const int64_t *size, int64_t oh, int64_t ow, int64_t h,
-                              int64_t w)
+static double avg_pool_weight(const struct avg_pool *pool, const int64_t *size, int64_t oh, int64_t ow,
+                              int64_t h, int64_t w)
 {
     const int64_t at[2] = {h, w}, out[2] = {oh, ow};
     int64_t n = 1;
@@ -165,8 +169,8 @@ static double avg_pool_weight(const struct avg_pool *pool, const int64_t *size, 
     return 1. / (double)n;
 }
 
-static void avg_pool_by_pairs(const struct avg_pool *pool, const reel_reference_array *in, reel_reference_array *out,
-                              bool back)
+static void avg_pool_by_pairs(const struct avg_pool *pool, const reel_reference_array *in,
+                              reel_reference_array *out, bool back)
 {
     const reel_reference_array *x = back ? out : in, *y = back ? in : out;
     int64_t places = y->shape[2] * y->shape[3], elements = x->shape[2] * x->shape[3];
@@ -210,7 +214,8 @@ static const reel_sample avg_pool2d_samples[] = {
     {.note = "the inside alone", .in = {{.shape = REEL_SIZES(1, 2, 5, 4)}}, .attributes = &avg_inside},
     {.note = "with gaps", .in = {{.shape = REEL_SIZES(2, 1, 5, 7)}}, .attributes = &avg_gaps},
     {.note = "no images", .in = {{.shape = REEL_SIZES(0, 2, 4, 6)}}, .attributes = &avg_two},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(2, 2, 5, 4), .layout = REEL_TRANSPOSED}}, .attributes = &avg_padded},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(2, 2, 5, 4), .layout = REEL_TRANSPOSED}},
+     .attributes = &avg_padded},
     {.note = "much padding", .in = {{.shape = REEL_SIZES(1, 1, 4, 6)}}, .attributes = &avg_wide,
      .error = "a padding of 2 is not less than the window of 2"},
     {.note = "a matrix", .in = {{.shape = REEL_SIZES(3, 3)}}, .attributes = &avg_two,
@@ -223,7 +228,8 @@ static const reel_sample avg_pool2d_gradient_samples[] = {
     {.note = "the inside alone", .in = {{.shape = REEL_SIZES(1, 2, 3, 5)}}, .attributes = &avg_inside},
     {.note = "with gaps", .in = {{.shape = REEL_SIZES(2, 1, 3, 2)}}, .attributes = &avg_gaps},
     {.note = "no images", .in = {{.shape = REEL_SIZES(0, 2, 2, 3)}}, .attributes = &avg_two},
-    {.note = "reversed", .in = {{.shape = REEL_SIZES(2, 2, 3, 5), .layout = REEL_REVERSED}}, .attributes = &avg_padded},
+    {.note = "reversed", .in = {{.shape = REEL_SIZES(2, 2, 3, 5), .layout = REEL_REVERSED}},
+     .attributes = &avg_padded},
     {.note = "sizes differ", .in = {{.shape = REEL_SIZES(2, 2, 3, 3)}}, .attributes = &avg_two,
      .error = "[2,2,3,3] f32 is not of the size [2,3] that the windows give"},
 };

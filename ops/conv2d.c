@@ -1,4 +1,4 @@
-/* conv2d and its two gradients: their shape rules, VJPs and the public call. See conv2d.h for what they compute. */
+/* conv2d and its two gradients: shape rules, VJPs and the public call. conv2d.h says what they compute. */
 #include "ops/conv2d.h"
 #include "core/shape.h"
 
@@ -6,10 +6,10 @@
 
 extern const reel_op reel_op_conv2d, reel_op_conv2d_input_gradient, reel_op_conv2d_weight_gradient;
 
-/* ---- Shapes ------------------------------------------------------------------------------------------------------ */
+/* ---- Shapes ---------------------------------------------------------------------------------------- */
 
-static reel_conv2d_plan conv2d_plan(const reel_conv2d *conv, int64_t n, int64_t c, int64_t o, const int64_t *size,
-                                    const int64_t *kernel, const int64_t *out)
+static reel_conv2d_plan conv2d_plan(const reel_conv2d *conv, int64_t n, int64_t c, int64_t o,
+                                    const int64_t *size, const int64_t *kernel, const int64_t *out)
 {
     reel_conv2d_plan plan = {.n = n, .groups = conv->groups, .c = c / conv->groups, .o = o / conv->groups,
                              .h = size[0], .w = size[1], .oh = out[0], .ow = out[1]};
@@ -52,8 +52,8 @@ static bool conv2d_fits(reel_call *call, int i, reel_shape wanted)
     char sizes[128];
     reel_text text = reel_text_in(sizes, sizeof sizes);
     reel_text_shape(&text, wanted.rank, wanted.size);
-    return reel_call_error(call, "%s does not fit %s in %lld groups: %s is wanted", reel_describe(call->input[i]).text,
-                           reel_describe(call->input[1 - i]).text,
+    return reel_call_error(call, "%s does not fit %s in %lld groups: %s is wanted",
+                           reel_describe(call->input[i]).text, reel_describe(call->input[1 - i]).text,
                            (long long)((const reel_conv2d *)call->attributes)->groups, sizes);
 }
 
@@ -117,10 +117,11 @@ static bool conv2d_weight_gradient_shape(reel_call *call, reel_output *out)
     return true;
 }
 
-/* ---- VJPs -------------------------------------------------------------------------------------------------------- */
+/* ---- VJPs ------------------------------------------------------------------------------------------ */
 
 /* The partial derivative with the result's shape where `like` has it. */
-static reel_tensor conv2d_apply(const reel_op *op, const reel_call *call, reel_tensor a, reel_tensor b, reel_tensor like)
+static reel_tensor conv2d_apply(const reel_op *op, const reel_call *call, reel_tensor a, reel_tensor b,
+                                reel_tensor like)
 {
     reel_conv2d conv = *(const reel_conv2d *)call->attributes;
     reel_shape shape = reel_shape_of(like);
@@ -158,7 +159,7 @@ static void conv2d_weight_gradient_vjp(const reel_call *call, const reel_tensor 
         dx[1] = conv2d_apply(&reel_op_conv2d, call, x, dy[0], g);
 }
 
-/* ---- Records ------------------------------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------------- */
 
 #define CONV2D_OP(NAME, FORMULA)                                                                     \
     const reel_op reel_op_##NAME = {                                                                 \
@@ -171,12 +172,12 @@ static void conv2d_weight_gradient_vjp(const reel_call *call, const reel_tensor 
 
 CONV2D_OP(conv2d, "y[p] = sum w[k] x[p stride - padding + k dilation]; dx = conv2d_input_gradient(dy, w), "
                   "dw = conv2d_weight_gradient(x, dy)")
-CONV2D_OP(conv2d_input_gradient, "y[q] = sum w[k] g[p], q = p stride - padding + k dilation; dg = conv2d(dy, w), "
-                                 "dw = conv2d_weight_gradient(dy, g)")
+CONV2D_OP(conv2d_input_gradient, "y[q] = sum w[k] g[p], q = p stride - padding + k dilation; "
+                                 "dg = conv2d(dy, w), dw = conv2d_weight_gradient(dy, g)")
 CONV2D_OP(conv2d_weight_gradient, "y[k] = sum g[p] x[p stride - padding + k dilation]; "
                                   "dx = conv2d_input_gradient(g, dy), dg = conv2d(x, dy)")
 
-/* ---- The call ------------------------------------------------------------------------------------------------------ */
+/* ---- The call -------------------------------------------------------------------------------------- */
 
 reel_tensor reel_conv2d_at(REEL_PLACE, reel_conv2d_options o)
 {

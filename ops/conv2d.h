@@ -1,12 +1,14 @@
-/* The three ops of a convolution, from inside. x are images [N, C, H, W], w kernels [O, C / groups, KH, KW], and g, of
- * the result's shape, [N, O, OH, OW]. Each of the three is bilinear in two of them:
+/* The three ops of a convolution, from inside. x are images [N, C, H, W], w kernels [O, C / groups, KH, KW],
+ * and g is of the result's shape, [N, O, OH, OW]. Each op is bilinear in two of them:
  *
- *     conv2d                    y[n, o, p] = sum_(c, k) w[o, c, k] x[n, c, p stride - padding + k dilation]
- *     conv2d_input_gradient     x[n, c, q] = sum_(o, p, k: q = p stride - padding + k dilation) w[o, c, k] g[n, o, p]
- *     conv2d_weight_gradient    w[o, c, k] = sum_(n, p) g[n, o, p] x[n, c, p stride - padding + k dilation]
+ *     conv2d                    y[n, o, p] = sum_(c, k) w[o, c, k] x[n, c, q]
+ *     conv2d_input_gradient     x[n, c, q] = sum_(o, k, p) w[o, c, k] g[n, o, p]
+ *     conv2d_weight_gradient    w[o, c, k] = sum_(n, p) g[n, o, p] x[n, c, q]
  *
- * They are the three partial derivatives of one trilinear form, sum g y, so that the VJPs of each are the other
- * two. A channel o sees the channels c of its own group; outside of an image x is 0. */
+ * each over the places p, window elements k and image elements q with q = p stride - padding + k dilation.
+ *
+ * They are the three partial derivatives of one trilinear form, sum g y, so that the VJPs of each are the
+ * other two. A channel o sees the channels c of its own group; outside of an image x is 0. */
 #ifndef REEL_OPS_CONV2D_H
 #define REEL_OPS_CONV2D_H
 
@@ -30,6 +32,11 @@ typedef struct reel_conv2d_plan {
 /* Of a recorded call. */
 reel_conv2d_plan reel_conv2d_plan_of(const reel_conv2d *conv, const reel_array *x, const reel_array *w,
                                      const reel_array *g);
+
+/* conv2d_unfold.c */
+void reel_conv2d_unfold(const reel_conv2d_plan *plan, const reel_array *x, int64_t n, int64_t group,
+                        reel_dtype works_in, char *to);
+void reel_conv2d_fold(const reel_conv2d_plan *plan, reel_dtype works_in, const void *from, void *x);
 
 /* conv2d_run.c */
 size_t reel_conv2d_scratch(const reel_call *call, const reel_conv2d_plan *plan);

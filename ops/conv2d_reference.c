@@ -8,15 +8,17 @@ static int64_t conv_reference_at(const reel_reference_array *x, int64_t a, int64
     return ((a * x->shape[1] + b) * x->shape[2] + c) * x->shape[3] + d;
 }
 
-/* Calls visit() with the places in x, w and g of each term of the trilinear form; -1 in x: outside of the image. */
-static void conv_reference_terms(const reel_conv2d *conv, const reel_reference_array *x, const reel_reference_array *w,
-                                 const reel_reference_array *g,
+/* Calls visit() with the places in x, w and g of each term of the trilinear form; -1 in x: outside of the
+ * image. */
+static void conv_reference_terms(const reel_conv2d *conv, const reel_reference_array *x,
+                                 const reel_reference_array *w, const reel_reference_array *g,
                                  void (*visit)(void *context, int64_t x, int64_t w, int64_t g), void *context)
 {
     int64_t per_group = w->shape[0] / conv->groups;
     for (int64_t i = 0; i < g->count; i++) {
         int64_t ow = i % g->shape[3], oh = i / g->shape[3] % g->shape[2];
-        int64_t o = i / g->shape[3] / g->shape[2] % g->shape[1], n = i / g->shape[3] / g->shape[2] / g->shape[1];
+        int64_t o = i / g->shape[3] / g->shape[2] % g->shape[1],
+                n = i / g->shape[3] / g->shape[2] / g->shape[1];
         for (int64_t c = 0; c < w->shape[1]; c++)
             for (int64_t kh = 0; kh < w->shape[2]; kh++)
                 for (int64_t kw = 0; kw < w->shape[3]; kw++) {

@@ -1,17 +1,15 @@
-/* The forwards of conv2d.h, by matrix products. An image of one group is unfolded into u[c kh kw, oh ow], a column for
- * each place of the window:
+/* The forwards of conv2d.h, by matrix products. An image of one group is unfolded into u[c kh kw, oh ow],
+ * a column for each place of the window:
  *
  *     y = w u          u' = w' g, folded back into x by adding          w = g u', summed over the images
  *
- * f64 works in f64, all others in f32, and the half types are rounded once. Images are divided among the threads, each
- * of which has scratch memory of its own. Sums over images run in parts that depend on their number alone, so that no
- * bit depends on the number of threads. */
+ * f64 works in f64, all others in f32, and the half types are rounded once. Images are divided among the
+ * threads, each of which has scratch memory of its own. Sums over images run in parts that depend on their
+ * number alone, so that no bit depends on the number of threads. */
 #include "ops/conv2d.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/kernels/gemm.h"
-
-#include <string.h>
 
 enum { CONV_PARTS = 16 };
 
@@ -27,10 +25,12 @@ struct conv_run {
     char            *part;                          /* of conv2d_weight_gradient: sums over some images */
     int64_t          pieces, parts;
     bool             failed;
+
+    void (*image)(struct conv_run *run, int64_t n, int64_t group, int64_t piece);       /* does one        */
 };
 
-/* Scratch memory: w where it must be laid out anew, the parts of a sum, and for each piece an unfolded image, and one
- * image of g and of x of one group. */
+/* Scratch memory: w where it must be laid out anew, the parts of a sum, and for each piece an unfolded
+ * image, and one image of g and of x of one group. */
 struct conv_rooms {
     size_t w, parts, unfolded, g, x;
 };
@@ -40,7 +40,8 @@ static struct conv_rooms conv_rooms(const reel_conv2d_plan *p, size_t size)
     int64_t kernels = p->groups * p->o * p->depth, parts = p->n < CONV_PARTS ? p->n : CONV_PARTS;
     return (struct conv_rooms){
         .w = reel_scratch_room(kernels, size), .parts = reel_scratch_room(kernels * parts, size),
-        .unfolded = reel_scratch_room(p->depth * p->places, size), .g = reel_scratch_room(p->o * p->places, size),
+        .unfolded = reel_scratch_room(p->depth * p->places, size),
+        .g = reel_scratch_room(p->o * p->places, size),
         .x = reel_scratch_room(p->c * p->h * p->w, size),
     };
 }
@@ -56,9 +57,11 @@ size_t reel_conv2d_scratch(const reel_call *call, const reel_conv2d_plan *plan)
     return rooms.w + rooms.parts + (size_t)reel_pieces(call, plan->n) * (rooms.unfolded + rooms.g + rooms.x);
 }
 
-static struct conv_run conv_start(const reel_call *call, const reel_array *x, const reel_array *w, const reel_array *g)
+static struct conv_run conv_start(const reel_call *call, const reel_array *x, const reel_array *w,
+                                  const reel_array *g)
 {
-    struct conv_run run = {.call = call, .plan = reel_conv2d_plan_of(call->attributes, x, w, g), .x = x, .g = g};
+    struct conv_run run = {
+        .call = call, .plan = reel_conv2d_plan_of(call->attributes, x, w, g), .x = x, .g = g};
     run.works_in = conv_works_in(x->dtype);
     run.size = reel_dtype_size(run.works_in);
     struct conv_rooms rooms = conv_rooms(&run.plan, run.size);
@@ -96,10 +99,12 @@ static void conv_multiply(struct conv_run *run, int64_t m, int64_t n, int64_t k,
         __atomic_store_n(&run->failed, true, __ATOMIC_RELAXED);
 }
 
-/* ---- Operands -------------------------------------------------------------------------------------------------------- */
+/* ---- Operands -------------------------------------------------------------------------------------- */
 
-/* An array from dimension `from` on, whose first element is number `start`: where it lies, or copied to `room`. */
-static const char *conv_matrix(const struct conv_run *run, const reel_array *x, int from, int64_t start, char *room)
+/* An array from dimension `from` on, whose first element is number `start`: where it lies, or copied to
+ * `room`. */
+static const char *conv_matrix(const struct conv_run *run, const reel_array *x, int from, int64_t start,
+                               char *room)
 {
     int64_t size = (int64_t)reel_dtype_size(x->dtype);
     const char *data = (const char *)x->data + start * size;
@@ -108,8 +113,10 @@ static const char *conv_matrix(const struct conv_run *run, const reel_array *x, 
     const int64_t *strides[] = {x->strides + from};
     char *to = room;
     reel_walk walk;
-    for (reel_walk_start(&walk, x->rank - from, x->shape + from, 1, strides); walk.more; reel_walk_next(&walk)) {
-        reel_convert_strided(run->works_in, to, 1, x->dtype, data + walk.offset[0] * size, walk.step[0], walk.length);
+    for (reel_walk_start(&walk, x->rank - from, x->shape + from, 1, strides); walk.more;
+         reel_walk_next(&walk)) {
+        reel_convert_strided(run->works_in, to, 1, x->dtype, data + walk.offset[0] * size, walk.step[0],
+                             walk.length);
         to += walk.length * (int64_t)run->size;
     }
     return room;
@@ -125,74 +132,7 @@ static const char *conv_g_matrix(const struct conv_run *run, int64_t n, int64_t 
     return conv_matrix(run, &g, 1, n * g.strides[0] + group * p->o * g.strides[1], conv_g_room(run, piece));
 }
 
-/* Fills row by row; what lies outside of the image is 0. */
-static void conv_unfold(const struct conv_run *run, int64_t n, int64_t group, char *to)
-{
-    const reel_conv2d_plan *p = &run->plan;
-    const reel_window *v = &p->window;
-    const int64_t *stride = run->x->strides, size = (int64_t)reel_dtype_size(run->x->dtype);
-    const int64_t row = p->ow * (int64_t)run->size;
-    for (int64_t c = 0; c < p->c; c++)
-        for (int64_t kh = 0; kh < v->kernel[0]; kh++)
-            for (int64_t kw = 0; kw < v->kernel[1]; kw++) {
-                int64_t top, bottom, left, right;
-                reel_window_inside(v, 0, kh, p->h, p->oh, &top, &bottom);
-                reel_window_inside(v, 1, kw, p->w, p->ow, &left, &right);
-                int64_t start = n * stride[0] + (group * p->c + c) * stride[1] +
-                                (left * v->stride[1] - v->padding[1] + kw * v->dilation[1]) * stride[3];
-                for (int64_t oh = 0; oh < p->oh; oh++, to += row) {
-                    if (oh < top || oh >= bottom) {
-                        memset(to, 0, (size_t)row);
-                        continue;
-                    }
-                    int64_t h = oh * v->stride[0] - v->padding[0] + kh * v->dilation[0];
-                    memset(to, 0, (size_t)left * run->size);
-                    reel_convert_strided(run->works_in, to + left * (int64_t)run->size, 1, run->x->dtype,
-                                         (const char *)run->x->data + (start + h * stride[2]) * size,
-                                         v->stride[1] * stride[3], right - left);
-                    memset(to + right * (int64_t)run->size, 0, (size_t)(p->ow - right) * run->size);
-                }
-            }
-}
-
-/* The way back: adds each row to where it came from, in x [c, h, w], contiguous. */
-#define CONV_FOLD(NAME, TYPE)                                                                        \
-    static void NAME(const reel_conv2d_plan *p, const TYPE *from, TYPE *x)                           \
-    {                                                                                                \
-        const reel_window *v = &p->window;                                                           \
-        for (int64_t c = 0; c < p->c; c++, x += p->h * p->w)                                         \
-            for (int64_t kh = 0; kh < v->kernel[0]; kh++)                                            \
-                for (int64_t kw = 0; kw < v->kernel[1]; kw++, from += p->places) {                   \
-                    int64_t top, bottom, left, right, step = v->stride[1];                           \
-                    reel_window_inside(v, 0, kh, p->h, p->oh, &top, &bottom);                        \
-                    reel_window_inside(v, 1, kw, p->w, p->ow, &left, &right);                        \
-                    for (int64_t oh = top; oh < bottom; oh++) {                                      \
-                        int64_t h = oh * v->stride[0] - v->padding[0] + kh * v->dilation[0];         \
-                        TYPE *row = x + h * p->w + kw * v->dilation[1] - v->padding[1];              \
-                        for (int64_t ow = left; ow < right; ow++)                                    \
-                            row[ow * step] += from[oh * p->ow + ow];                                 \
-                    }                                                                                \
-                }                                                                                    \
-    }
-CONV_FOLD(conv_fold_f32, float)
-CONV_FOLD(conv_fold_f64, double)
-
-/* ---- conv2d ---------------------------------------------------------------------------------------------------------- */
-
-static void conv_image(struct conv_run *run, int64_t n, int64_t group, int64_t piece)
-{
-    const reel_conv2d_plan *p = &run->plan;
-    const reel_array *y = run->g;
-    bool widens = y->dtype != run->works_in;
-    char *unfolded = conv_unfolded(run, piece);
-    char *to = (char *)y->data + (n * p->groups + group) * p->o * p->places * (int64_t)reel_dtype_size(y->dtype);
-    char *result = widens ? conv_g_room(run, piece) : to;
-    conv_unfold(run, n, group, unfolded);
-    conv_multiply(run, p->o, p->places, p->depth, run->w + group * p->o * p->depth * (int64_t)run->size, p->depth, 1,
-                  unfolded, p->places, 1, false, result);
-    if (widens)
-        reel_convert(y->dtype, to, run->works_in, result, p->o * p->places);
-}
+/* ---- Images ------------------------------------------------------------------------------------- */
 
 /* Pieces [begin, end) of the images. */
 static void conv_pieces(void *context, int64_t begin, int64_t end)
@@ -202,7 +142,7 @@ static void conv_pieces(void *context, int64_t begin, int64_t end)
         for (int64_t n = reel_piece_begin(run->plan.n, run->pieces, piece);
              n < reel_piece_begin(run->plan.n, run->pieces, piece + 1); n++)
             for (int64_t group = 0; group < run->plan.groups; group++)
-                conv_image(run, n, group, piece);
+                run->image(run, n, group, piece);
 }
 
 static bool conv_finish(const struct conv_run *run)
@@ -210,16 +150,40 @@ static bool conv_finish(const struct conv_run *run)
     return !run->failed || reel_call_error(run->call, "BLIS has no memory to start with");
 }
 
+static bool conv_images(struct conv_run *run, int64_t count)
+{
+    if (count > 0)
+        reel_call_parallel(run->call, run->pieces, 1, conv_pieces, run);
+    return conv_finish(run);
+}
+
+/* ---- conv2d ---------------------------------------------------------------------------------------- */
+
+static void conv_image(struct conv_run *run, int64_t n, int64_t group, int64_t piece)
+{
+    const reel_conv2d_plan *p = &run->plan;
+    const reel_array *y = run->g;
+    bool widens = y->dtype != run->works_in;
+    char *unfolded = conv_unfolded(run, piece);
+    int64_t start = (n * p->groups + group) * p->o * p->places;
+    char *to = (char *)y->data + start * (int64_t)reel_dtype_size(y->dtype);
+    char *result = widens ? conv_g_room(run, piece) : to;
+    reel_conv2d_unfold(p, run->x, n, group, run->works_in, unfolded);
+    conv_multiply(run, p->o, p->places, p->depth, run->w + group * p->o * p->depth * (int64_t)run->size,
+                  p->depth, 1, unfolded, p->places, 1, false, result);
+    if (widens)
+        reel_convert(y->dtype, to, run->works_in, result, p->o * p->places);
+}
+
 bool reel_conv2d_forward(const reel_call *call)
 {
     struct conv_run run = conv_start(call, &call->in[0], &call->in[1], &call->out[0]);
     run.w = conv_matrix(&run, &call->in[1], 0, 0, call->scratch);
-    if (call->out[0].count > 0)
-        reel_call_parallel(call, run.pieces, 1, conv_pieces, &run);
-    return conv_finish(&run);
+    run.image = conv_image;
+    return conv_images(&run, call->out[0].count);
 }
 
-/* ---- conv2d_input_gradient ------------------------------------------------------------------------------------------- */
+/* ---- conv2d_input_gradient ------------------------------------------------------------------------- */
 
 static void conv_input_image(struct conv_run *run, int64_t n, int64_t group, int64_t piece)
 {
@@ -230,50 +194,36 @@ static void conv_input_image(struct conv_run *run, int64_t n, int64_t group, int
     char *unfolded = conv_unfolded(run, piece);
     char *to = (char *)x->data + (n * p->groups + group) * count * (int64_t)reel_dtype_size(x->dtype);
     char *sum = widens ? conv_x_room(run, piece) : to;
-    conv_multiply(run, p->depth, p->places, p->o, run->w + group * p->o * p->depth * (int64_t)run->size, 1, p->depth,
-                  conv_g_matrix(run, n, group, piece), p->places, 1, false, unfolded);
-    memset(sum, 0, (size_t)count * run->size);
-    if (run->works_in == REEL_F64)
-        conv_fold_f64(p, (const double *)(const void *)unfolded, (double *)(void *)sum);
-    else
-        conv_fold_f32(p, (const float *)(const void *)unfolded, (float *)(void *)sum);
+    conv_multiply(run, p->depth, p->places, p->o, run->w + group * p->o * p->depth * (int64_t)run->size, 1,
+                  p->depth, conv_g_matrix(run, n, group, piece), p->places, 1, false, unfolded);
+    reel_conv2d_fold(p, run->works_in, unfolded, sum);
     if (widens)
         reel_convert(x->dtype, to, run->works_in, sum, count);
-}
-
-static void conv_input_pieces(void *context, int64_t begin, int64_t end)
-{
-    struct conv_run *run = context;
-    for (int64_t piece = begin; piece < end; piece++)
-        for (int64_t n = reel_piece_begin(run->plan.n, run->pieces, piece);
-             n < reel_piece_begin(run->plan.n, run->pieces, piece + 1); n++)
-            for (int64_t group = 0; group < run->plan.groups; group++)
-                conv_input_image(run, n, group, piece);
 }
 
 bool reel_conv2d_input_gradient_forward(const reel_call *call)
 {
     struct conv_run run = conv_start(call, &call->out[0], &call->in[1], &call->in[0]);
     run.w = conv_matrix(&run, &call->in[1], 0, 0, call->scratch);
-    if (call->out[0].count > 0)
-        reel_call_parallel(call, run.pieces, 1, conv_input_pieces, &run);
-    return conv_finish(&run);
+    run.image = conv_input_image;
+    return conv_images(&run, call->out[0].count);
 }
 
-/* ---- conv2d_weight_gradient ------------------------------------------------------------------------------------------ */
+/* ---- conv2d_weight_gradient ------------------------------------------------------------------------ */
 
 /* One part of the sum, over some images. */
 static void conv_weight_part(struct conv_run *run, int64_t part, int64_t piece)
 {
     const reel_conv2d_plan *p = &run->plan;
-    int64_t first = reel_piece_begin(p->n, run->parts, part), last = reel_piece_begin(p->n, run->parts, part + 1);
+    int64_t first = reel_piece_begin(p->n, run->parts, part),
+            last = reel_piece_begin(p->n, run->parts, part + 1);
     int64_t kernels = p->o * p->depth * (int64_t)run->size;
     char *unfolded = conv_unfolded(run, piece), *sum = run->part + part * p->groups * kernels;
     for (int64_t n = first; n < last; n++)
         for (int64_t group = 0; group < p->groups; group++) {
-            conv_unfold(run, n, group, unfolded);
-            conv_multiply(run, p->o, p->depth, p->places, conv_g_matrix(run, n, group, piece), p->places, 1, unfolded,
-                          1, p->places, n > first, sum + group * kernels);
+            reel_conv2d_unfold(p, run->x, n, group, run->works_in, unfolded);
+            conv_multiply(run, p->o, p->depth, p->places, conv_g_matrix(run, n, group, piece), p->places, 1,
+                          unfolded, 1, p->places, n > first, sum + group * kernels);
         }
 }
 
@@ -293,7 +243,8 @@ static void conv_add_parts(const struct conv_run *run, const reel_array *w)
     for (int64_t i = 0; i < w->count; i++) {
         double sum = 0, term;
         for (int64_t part = 0; part < run->parts; part++) {
-            reel_convert(REEL_F64, &term, run->works_in, run->part + (part * w->count + i) * (int64_t)run->size, 1);
+            reel_convert(REEL_F64, &term, run->works_in,
+                         run->part + (part * w->count + i) * (int64_t)run->size, 1);
             sum += term;
         }
         reel_convert(w->dtype, (char *)w->data + i * size, REEL_F64, &sum, 1);

@@ -54,15 +54,16 @@ static void cumsum_integers(void *context, int64_t begin, int64_t end)
     const reel_array *x = run->x.array, *y = run->y.array;
     int64_t size = (int64_t)reel_dtype_size(x->dtype);
     for (int64_t i = begin; i < end; i++) {
-        reel_line from = reel_line_at(&run->x, i), to = reel_line_at(&run->y, i);
+        reel_line from = reel_line_at(&run->x, i), into = reel_line_at(&run->y, i);
         const char *read = (const char *)x->data + from.start * size;
-        char *write = (char *)y->data + to.start * size;
+        char *write = (char *)y->data + into.start * size;
         uint64_t sum = 0;
         for (int64_t j = 0; j < run->x.length; j++) {
             int64_t value;
             reel_convert(REEL_I64, &value, x->dtype, read + j * run->x.along_stride[0] * size, 1);
             sum += (uint64_t)value;
-            memcpy(write + j * run->y.along_stride[0] * size, &sum, (size_t)size);  /* little-endian: the low bytes */
+            void *to = write + j * run->y.along_stride[0] * size;
+            memcpy(to, &sum, (size_t)size);             /* little-endian: the low bytes                */
         }
     }
 }
@@ -143,11 +144,15 @@ static const reel_sample cumsum_samples[] = {
     {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 300)}}, .attributes = &cumsum_last},
     {.note = "integers", .in = {{.shape = REEL_SIZES(2, 4), .dtype = REEL_I32}}, .attributes = &cumsum_back},
     {.note = "empty", .in = {{.shape = REEL_SIZES(2, 0)}}, .attributes = &cumsum_back},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}}, .attributes = &cumsum_back},
-    {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}}, .attributes = &cumsum_last},
-    {.note = "stretched", .in = {{.shape = REEL_SIZES(3, 2), .layout = REEL_STRETCHED}}, .attributes = &cumsum_first},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}},
+     .attributes = &cumsum_back},
+    {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}},
+     .attributes = &cumsum_last},
+    {.note = "stretched", .in = {{.shape = REEL_SIZES(3, 2), .layout = REEL_STRETCHED}},
+     .attributes = &cumsum_first},
     {.note = "a scalar", .attributes = &cumsum_last, .error = "axis -1 of a scalar"},
-    {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &cumsum_far, .error = "axis 3 is not in"},
+    {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &cumsum_far,
+     .error = "axis 3 is not in"},
 };
 
 const reel_op reel_op_cumsum = {

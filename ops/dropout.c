@@ -1,13 +1,13 @@
 /* dropout, and the draws that decide what is dropped.
  *
  *     random_draw    a key [seed, n] gives itself and becomes [seed, n + 1]
- *     dropout        y_i = x_i / (1 - rate) where word i of the draw is at least rate 2^32, else 0; dx = dy dropped
- *                    by the same draw
+ *     dropout        y_i = x_i / (1 - rate) where word i of the draw is at least rate 2^32, else 0;
+ *                    dx = dy dropped by the same draw
  *
- * Word i of draw [seed, n] is word i mod 4 of philox(seed; i / 4, n + 1), the elements counted with the last
- * dimension fastest. So a mask is a function of two integers alone: a replay moves the key on and draws a fresh one,
- * and whoever holds on to a draw, or sets a key back, gets the same mask again, in whatever dtype. What is dropped
- * is 0 even where x is NaN or infinite. */
+ * Word i of draw [seed, n] is word i mod 4 of philox(seed; i / 4, n + 1), the elements counted with the
+ * last dimension fastest. So a mask is a function of two integers alone: a replay moves the key on and
+ * draws a fresh one, and whoever holds on to a draw, or sets a key back, gets the same mask again, in
+ * whatever dtype. What is dropped is 0 even where x is NaN or infinite. */
 #include "core/dtype.h"
 #include "core/random.h"
 #include "core/shape.h"
@@ -15,7 +15,7 @@
 
 enum { DROPOUT_BLOCK = 256, DROPOUT_GRAIN = 4096 };
 
-/* ---- random_draw ----------------------------------------------------------------------------------------- */
+/* ---- random_draw ----------------------------------------------------------------------------------- */
 
 static bool draw_is_pair(reel_call *call, int input, const char *what)
 {
@@ -68,7 +68,8 @@ static const reel_sample draw_samples[] = {
     {.note = "the first", .in = {DRAW_PAIR(42, 0)}},
     {.note = "a later one", .in = {DRAW_PAIR(-3, 1000)}},
     {.note = "strided", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_I64, .layout = REEL_EVERY_OTHER}}},
-    {.note = "no key", .in = {{.shape = REEL_SIZES(3), .dtype = REEL_I64}}, .error = "[3] i64 is no random key"},
+    {.note = "no key", .in = {{.shape = REEL_SIZES(3), .dtype = REEL_I64}},
+     .error = "[3] i64 is no random key"},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0), .dtype = REEL_I64}}, .error = "is no random key"},
 };
 
@@ -88,7 +89,7 @@ reel_tensor reel_random_draw_at(REEL_PLACE, reel_tensor key)
     return reel_apply_one(file, line, &reel_op_random_draw, REEL_TENSORS(key), NULL);
 }
 
-/* ---- dropout ------------------------------------------------------------------------------------------------- */
+/* ---- dropout --------------------------------------------------------------------------------------- */
 
 struct dropout {
     double rate;
@@ -120,6 +121,13 @@ static bool dropout_shape(reel_call *call, reel_output *out)
     return true;
 }
 
+static void dropout_words(const uint32_t key[2], uint64_t draw, uint64_t block, uint32_t word[4])
+{
+    const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)draw,
+                                 (uint32_t)(draw >> 32)};
+    reel_philox(key, counter, word);
+}
+
 /* x[i] for n elements from element `first` on, the dropped ones 0. */
 static void dropout_mask(const struct dropout_run *run, int64_t first, int64_t n, double *x)
 {
@@ -127,8 +135,7 @@ static void dropout_mask(const struct dropout_run *run, int64_t first, int64_t n
     for (int64_t i = 0; i < n; i++) {
         uint64_t element = (uint64_t)(first + i), block = element / 4;
         if (i == 0 || element % 4 == 0)
-            reel_philox(run->key, (const uint32_t[]){(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)run->draw,
-                                                     (uint32_t)(run->draw >> 32)}, word);
+            dropout_words(run->key, run->draw, block, word);
         x[i] = word[element % 4] < run->threshold ? 0 : x[i] * run->scale;
     }
 }
@@ -188,7 +195,8 @@ static void dropout_reference(const void *attributes, const reel_reference_array
     uint64_t seed = (uint64_t)(int64_t)in[1].value[0], n = (uint64_t)(int64_t)in[1].value[1] + 1;
     for (int64_t i = 0; i < out->count; i++) {
         uint32_t word[4], key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
-        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)((uint64_t)(i / 4) >> 32), (uint32_t)n, (uint32_t)(n >> 32)};
+        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)((uint64_t)(i / 4) >> 32), (uint32_t)n,
+                               (uint32_t)(n >> 32)};
         reel_philox(key, counter, word);
         out->value[i] = word[i % 4] * 0x1p-32 < rate ? 0 : in[0].value[i] / (1 - rate);
     }
@@ -197,21 +205,26 @@ static void dropout_reference(const void *attributes, const reel_reference_array
 static const struct dropout dropout_half = {.5}, dropout_none = {0}, dropout_most = {.9}, dropout_all = {1};
 static const reel_sample dropout_samples[] = {
     {.note = "a matrix", .in = {{.shape = REEL_SIZES(3, 5)}, DRAW_PAIR(7, 0)}, .attributes = &dropout_half},
-    {.note = "a later draw", .in = {{.shape = REEL_SIZES(3, 5)}, DRAW_PAIR(-7, 12)}, .attributes = &dropout_half},
-    {.note = "nothing dropped", .in = {{.shape = REEL_SIZES(6)}, DRAW_PAIR(7, 1)}, .attributes = &dropout_none},
-    {.note = "most dropped", .in = {{.shape = REEL_SIZES(2, 301)}, DRAW_PAIR(7, 2)}, .attributes = &dropout_most},
+    {.note = "a later draw", .in = {{.shape = REEL_SIZES(3, 5)}, DRAW_PAIR(-7, 12)},
+     .attributes = &dropout_half},
+    {.note = "nothing dropped", .in = {{.shape = REEL_SIZES(6)}, DRAW_PAIR(7, 1)},
+     .attributes = &dropout_none},
+    {.note = "most dropped", .in = {{.shape = REEL_SIZES(2, 301)}, DRAW_PAIR(7, 2)},
+     .attributes = &dropout_most},
     {.note = "a scalar", .in = {{.low = 1}, DRAW_PAIR(7, 3)}, .attributes = &dropout_half},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0, 3)}, DRAW_PAIR(7, 3)}, .attributes = &dropout_half},
     {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}, DRAW_PAIR(7, 4)},
      .attributes = &dropout_half},
     {.note = "a rate of 1", .in = {{.shape = REEL_SIZES(2)}, DRAW_PAIR(7, 0)}, .attributes = &dropout_all,
      .error = "the rate is not in [0, 1)"},
-    {.note = "no draw", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(2)}}, .attributes = &dropout_half,
+    {.note = "no draw", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(2)}},
+     .attributes = &dropout_half,
      .error = "[2] f32 is no draw"},
 };
 
 const reel_op reel_op_dropout = {
-    .size = sizeof(reel_op), .name = "dropout", .inputs = 2, .outputs = 1, .attributes = sizeof(struct dropout),
+    .size = sizeof(reel_op), .name = "dropout", .inputs = 2, .outputs = 1,
+    .attributes = sizeof(struct dropout),
     .flags = REEL_OUTPUT_UNREAD, .shape = dropout_shape, .forward = dropout_forward, .vjp = dropout_vjp,
     .formula = "y = x / (1 - rate) or 0, by the draw; dx = dy / (1 - rate) or 0, by the same draw",
     .reference = dropout_reference, REEL_SAMPLES(dropout_samples),

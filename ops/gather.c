@@ -1,4 +1,4 @@
-/* gather: y[o, j, i] = x[o, k[o, j, i], i] along an axis, for integer indices k that stretch where their size is 1.
+/* gather: y[o, j, i] = x[o, k[o, j, i], i] along an axis, for integer indices k, which may stretch.
  *
  *     dx = dy added up where it came from (scatter_add)      dk: none, they are integers
  *
@@ -40,7 +40,8 @@ GATHER_RUN(gather_halves, uint16_t)
 GATHER_RUN(gather_words, uint32_t)
 GATHER_RUN(gather_doubles, uint64_t)
 
-static void gather_run(int64_t size, int64_t n, void *y, const void *x, int64_t step, int64_t pitch, const int64_t *k)
+static void gather_run(int64_t size, int64_t n, void *y, const void *x, int64_t step, int64_t pitch,
+                       const int64_t *k)
 {
     (size == 1 ? gather_bytes : size == 2 ? gather_halves : size == 4 ? gather_words : gather_doubles)(
         n, y, x, step, pitch, k);
@@ -65,11 +66,13 @@ static bool gather_forward(const reel_call *call)
         for (int64_t at = 0; at < walk.length; at += GATHER_BLOCK) {
             int64_t n = walk.length - at < GATHER_BLOCK ? walk.length - at : GATHER_BLOCK;
             int64_t first = walk.offset[2] + at * walk.step[2];
-            reel_convert_strided(REEL_I64, block, 1, k->dtype, (const char *)k->data + first * k_size, walk.step[2], n);
+            reel_convert_strided(REEL_I64, block, 1, k->dtype, (const char *)k->data + first * k_size,
+                                 walk.step[2], n);
             char *to = (char *)y->data + (walk.offset[0] + at) * size;
             const char *from = (const char *)x->data + (walk.offset[1] + at * walk.step[1]) * size;
             if (walk.step[2] == 0)
-                reel_convert_strided(y->dtype, to, 1, x->dtype, from + block[0] * x->strides[axis] * size, walk.step[1], n);
+                reel_convert_strided(y->dtype, to, 1, x->dtype, from + block[0] * x->strides[axis] * size,
+                                     walk.step[1], n);
             else
                 gather_run(size, n, to, from, walk.step[1], x->strides[axis], block);
         }
@@ -109,14 +112,19 @@ static const struct gather gather_rows = {0}, gather_last = {-1}, gather_middle 
 #define GATHER_PICKS(n, ...) {.shape = REEL_SIZES(__VA_ARGS__), .low = 0, .high = n, .dtype = REEL_I64}
 static const reel_sample gather_samples[] = {
     {.note = "rows", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(4, 6, 1)}, .attributes = &gather_rows},
-    {.note = "one a row", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(3, 4, 1)}, .attributes = &gather_last},
+    {.note = "one a row", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(3, 4, 1)},
+     .attributes = &gather_last},
     {.note = "the middle axis", .in = {{.shape = REEL_SIZES(2, 3, 2)}, GATHER_PICKS(3, 1, 5, 2)},
      .attributes = &gather_middle},
-    {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 5)}, GATHER_PICKS(5, 2, 300)}, .attributes = &gather_last},
+    {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 5)}, GATHER_PICKS(5, 2, 300)},
+     .attributes = &gather_last},
     {.note = "integers by i32", .in = {{.shape = REEL_SIZES(5), .dtype = REEL_U8},
-     {.shape = REEL_SIZES(3), .values = (const double[]){4, 0, 4}, .dtype = REEL_I32}}, .attributes = &gather_rows},
-    {.note = "no indices", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(4, 0, 1)}, .attributes = &gather_rows},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}, GATHER_PICKS(3, 4, 2)},
+     {.shape = REEL_SIZES(3), .values = (const double[]){4, 0, 4}, .dtype = REEL_I32}},
+     .attributes = &gather_rows},
+    {.note = "no indices", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(4, 0, 1)},
+     .attributes = &gather_rows},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3),
+     .layout = REEL_TRANSPOSED}, GATHER_PICKS(3, 4, 2)},
      .attributes = &gather_last},
     {.note = "reversed, strided indices", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_REVERSED},
      {.shape = REEL_SIZES(2, 3), .low = 0, .high = 4, .dtype = REEL_I64, .layout = REEL_EVERY_OTHER}},
@@ -127,9 +135,11 @@ static const reel_sample gather_samples[] = {
     {.note = "negative", .in = {{.shape = REEL_SIZES(4, 2)}, {.shape = REEL_SIZES(1, 1),
      .values = (const double[]){-1}, .dtype = REEL_I32}}, .attributes = &gather_rows,
      .error = "element 0 of the indices is -1, which is not in [0, 4)"},
-    {.note = "floating indices", .in = {{.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(2)}}, .attributes = &gather_rows,
+    {.note = "floating indices", .in = {{.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(2)}},
+     .attributes = &gather_rows,
      .error = "are not integers"},
-    {.note = "sizes differ", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(4, 2, 2)}, .attributes = &gather_rows,
+    {.note = "sizes differ", .in = {{.shape = REEL_SIZES(4, 3)}, GATHER_PICKS(4, 2, 2)},
+     .attributes = &gather_rows,
      .error = "the indices [2,2] i64 do not fit [4,3] f32 along axis 0"},
 };
 
@@ -142,14 +152,17 @@ const reel_op reel_op_gather = {
 
 reel_tensor reel_gather_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis)
 {
-    return reel_apply_one(file, line, &reel_op_gather, REEL_TENSORS(x, indices), &(const struct gather){axis});
+    return reel_apply_one(file, line, &reel_op_gather, REEL_TENSORS(x, indices),
+                          &(const struct gather){axis});
 }
 
 reel_tensor reel_take_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis)
 {
-    reel_shape shape = reel_shape_of(x), picks = reel_shape_of(indices), flat = {.rank = shape.rank}, result = {0};
+    reel_shape shape = reel_shape_of(x), picks = reel_shape_of(indices), flat = {.rank = shape.rank},
+               result = {0};
     int at;
-    if (picks.rank < 0 || !reel_normal_axis(axis, shape.rank, &at))
+    bool integers = picks.rank >= 0 && !reel_dtype_is_float(reel_dtype_of(indices));
+    if (!integers || !reel_normal_axis(axis, shape.rank, &at))
         return reel_gather_at(file, line, x, indices, axis);        /* which says what is wrong    */
     if (shape.rank - 1 + picks.rank > REEL_MAX_RANK) {
         reel_error_set_at(file, line, x.tape, "take: %s by the indices %s has more than %d dimensions",

@@ -68,7 +68,8 @@ static reel_tensor global_norm_scale(REEL_PLACE, reel_tensor x, reel_tensor scal
     return reel_cast_at(file, line, y, dtype);
 }
 
-static void global_norm_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void global_norm_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                            const bool wanted[])
 {
     reel_tensor scale = reel_div(dy[0], call->output[0]);
     for (int i = 0; i < call->inputs; i++)

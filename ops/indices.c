@@ -33,7 +33,8 @@ bool reel_check_indices(const reel_call *call, int input, int64_t size)
         for (int64_t at = 0; at < walk.length; at += INDICES_BLOCK) {
             int64_t n = walk.length - at < INDICES_BLOCK ? walk.length - at : INDICES_BLOCK;
             int64_t start = walk.offset[0] + at * walk.step[0];
-            reel_convert_strided(REEL_I64, block, 1, x->dtype, (const char *)x->data + start * bytes, walk.step[0], n);
+            reel_convert_strided(REEL_I64, block, 1, x->dtype, (const char *)x->data + start * bytes,
+                                 walk.step[0], n);
             int64_t bad = indices_bad(block, n, size);
             if (bad < n)
                 return reel_call_error(call, "element %lld of the indices is %lld, which is not in [0, %lld)",
@@ -48,7 +49,9 @@ bool reel_check_picks(reel_call *call, int axis, bool same)
     const reel_array *x = &call->in[0], *picks = &call->in[1];
     bool fits = x->rank == picks->rank;
     for (int i = 0; fits && i < x->rank; i++)
-        fits = i == axis ? !same || picks->shape[i] == x->shape[i] : picks->shape[i] == x->shape[i] || picks->shape[i] == 1;
-    return fits || reel_call_error(call, "the indices %s do not fit %s along axis %d",
-                                   reel_describe(call->input[1]).text, reel_describe(call->input[0]).text, axis);
+        fits = i == axis ? !same || picks->shape[i] == x->shape[i]
+                         : picks->shape[i] == x->shape[i] || picks->shape[i] == 1;
+    return fits ||
+           reel_call_error(call, "the indices %s do not fit %s along axis %d",
+                           reel_describe(call->input[1]).text, reel_describe(call->input[0]).text, axis);
 }

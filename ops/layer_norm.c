@@ -40,7 +40,8 @@ static bool layer_norm_shape(reel_call *call, reel_output *out)
     if (call->inputs != 1 + norm->weight + norm->bias)
         return reel_call_error(call, "%d inputs", call->inputs);
     if (norm->dims < 1 || norm->dims > x->rank)
-        return reel_call_error(call, "the last %d dimensions of %s", norm->dims, reel_describe(call->input[0]).text);
+        return reel_call_error(call, "the last %d dimensions of %s", norm->dims,
+                               reel_describe(call->input[0]).text);
     if (!(norm->eps >= 0))
         return reel_call_error(call, "eps must be at least 0");
     int64_t n = 1;
@@ -48,10 +49,12 @@ static bool layer_norm_shape(reel_call *call, reel_output *out)
         n *= x->shape[i];
     for (int i = 1; i < call->inputs; i++) {
         const reel_array *w = &call->in[i];
-        if (w->dtype != x->dtype || !reel_same_sizes(w->rank, w->shape, norm->dims, x->shape + x->rank - norm->dims))
+        if (w->dtype != x->dtype ||
+            !reel_same_sizes(w->rank, w->shape, norm->dims, x->shape + x->rank - norm->dims))
             return reel_call_error(call, "the %s %s does not match the last %d dimensions of %s",
-                                   i == 1 && norm->weight ? "weight" : "bias", reel_describe(call->input[i]).text,
-                                   norm->dims, reel_describe(call->input[0]).text);
+                                   i == 1 && norm->weight ? "weight" : "bias",
+                                   reel_describe(call->input[i]).text, norm->dims,
+                                   reel_describe(call->input[0]).text);
     }
     call->scratch_bytes = (size_t)(call->inputs - 1) * (size_t)n * sizeof(double);
     out->dtype = x->dtype;
@@ -97,7 +100,8 @@ static bool layer_norm_forward(const reel_call *call)
     const struct layer_norm *norm = call->attributes;
     const reel_array *x = &call->in[0];
     unsigned set = layer_norm_axes(norm, x->rank);
-    struct layer_norm_run run = {.x = reel_lines_of(x, set), .y = reel_lines_of(&call->out[0], set), .eps = norm->eps};
+    struct layer_norm_run run = {
+        .x = reel_lines_of(x, set), .y = reel_lines_of(&call->out[0], set), .eps = norm->eps};
     if (x->count == 0)
         return true;
     double *list = call->scratch;
@@ -116,7 +120,8 @@ static reel_tensor layer_norm_plain(reel_tensor x, const struct layer_norm *norm
     return reel_apply_one(REEL_HERE, &reel_op_layer_norm, REEL_TENSORS(x), &plain);
 }
 
-static void layer_norm_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void layer_norm_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                           const bool wanted[])
 {
     const struct layer_norm *norm = call->attributes;
     int bias = 1 + norm->weight;
@@ -168,7 +173,8 @@ static const struct layer_norm norm_all = {1e-5, 1, true, true}, norm_two = {1e-
 static const reel_sample layer_norm_samples[] = {
     {.note = "weight and bias", .inputs = 3, .in = {{.shape = REEL_SIZES(3, 5)}, {.shape = REEL_SIZES(5)},
      {.shape = REEL_SIZES(5)}}, .attributes = &norm_all},
-    {.note = "two dimensions", .inputs = 3, .in = {{.shape = REEL_SIZES(2, 2, 3)}, {.shape = REEL_SIZES(2, 3)},
+    {.note = "two dimensions", .inputs = 3, .in = {{.shape = REEL_SIZES(2, 2, 3)},
+     {.shape = REEL_SIZES(2, 3)},
      {.shape = REEL_SIZES(2, 3)}}, .attributes = &norm_two},
     {.note = "plain", .inputs = 1, .in = {{.shape = REEL_SIZES(4, 6)}}, .attributes = &norm_plain},
     {.note = "a large mean", .inputs = 1, .in = {{.shape = REEL_SIZES(2, 6), .low = 100, .high = 110}},
@@ -177,15 +183,18 @@ static const reel_sample layer_norm_samples[] = {
      .attributes = &norm_weight},
     {.note = "bias alone", .inputs = 2, .in = {{.shape = REEL_SIZES(4)}, {.shape = REEL_SIZES(4)}},
      .attributes = &norm_bias},
-    {.note = "longer than a block", .inputs = 2, .in = {{.shape = REEL_SIZES(2, 300)}, {.shape = REEL_SIZES(300)}},
+    {.note = "longer than a block", .inputs = 2, .in = {{.shape = REEL_SIZES(2, 300)},
+     {.shape = REEL_SIZES(300)}},
      .attributes = &norm_weight},
     {.note = "empty", .inputs = 2, .in = {{.shape = REEL_SIZES(0, 3)}, {.shape = REEL_SIZES(3)}},
      .attributes = &norm_weight},
-    {.note = "transposed, every other", .inputs = 3, .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED},
+    {.note = "transposed, every other", .inputs = 3, .in = {{.shape = REEL_SIZES(4, 3),
+     .layout = REEL_TRANSPOSED},
      {.shape = REEL_SIZES(3), .layout = REEL_EVERY_OTHER}, {.shape = REEL_SIZES(3), .layout = REEL_REVERSED}},
      .attributes = &norm_all},
     {.note = "a long weight", .inputs = 2, .in = {{.shape = REEL_SIZES(3, 4)}, {.shape = REEL_SIZES(3)}},
-     .attributes = &norm_weight, .error = "the weight [3] f32 does not match the last 1 dimensions of [3,4] f32"},
+     .attributes = &norm_weight,
+     .error = "the weight [3] f32 does not match the last 1 dimensions of [3,4] f32"},
     {.note = "too many dimensions", .inputs = 1, .in = {{.shape = REEL_SIZES(3, 4)}}, .attributes = &norm_far,
      .error = "the last 3 dimensions of [3,4] f32"},
     {.note = "a negative eps", .inputs = 1, .in = {{.shape = REEL_SIZES(3, 4)}}, .attributes = &norm_negative,
@@ -196,7 +205,8 @@ const reel_op reel_op_layer_norm = {
     .size = sizeof(reel_op), .name = "layer_norm", .inputs = REEL_ANY, .outputs = 1,
     .attributes = sizeof(struct layer_norm), .flags = REEL_OUTPUT_UNREAD,
     .shape = layer_norm_shape, .forward = layer_norm_forward, .vjp = layer_norm_vjp,
-    .formula = "y = h w + b, h = (x - mean) r, r = 1 / sqrt(var + eps); dx = r (g - mean g - h mean(g h)), g = dy w",
+    .formula = "y = h w + b, h = (x - mean) r, r = 1 / sqrt(var + eps); "
+               "dx = r (g - mean g - h mean(g h)), g = dy w",
     .reference = layer_norm_reference, REEL_SAMPLES(layer_norm_samples),
 };
 

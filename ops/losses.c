@@ -1,13 +1,13 @@
-/* Losses of a prediction and a target, element by element; with z = prediction - target, x logits and t labels:
+/* Losses, element by element, of a prediction a and a target b; z = a - b, x are logits and t labels:
  *
  *     squared_error           y = z z                               da = 2 z dy, db = -2 z dy
  *     binary_cross_entropy    y = t sp(-x) + (1 - t) sp(x)          dx = (sigmoid(x) - t) dy, dt = -x dy
  *     huber                   y = z z / 2 where |z| <= d,           da = z brought into [-d, d], times dy;
  *                             else d (|z| - d / 2)                  db = -da
  *
- * sp is softplus. Since sp(x) = l + max(x, 0) and sp(-x) = l + max(-x, 0) with l = log(1 + e^-|x|), the cross-entropy
- * is l + (1 - t) x for a positive x and l - t x for others: two terms of one sign where t is in [0, 1]. A factor
- * of 0 takes its term out, so that an infinite logit with the right label costs 0.
+ * sp is softplus. Since sp(x) = l + max(x, 0) and sp(-x) = l + max(-x, 0) with l = log(1 + e^-|x|), the
+ * cross-entropy is l + (1 - t) x for a positive x and l - t x for others: two terms of one sign where t is
+ * in [0, 1]. A factor of 0 takes its term out, so that an infinite logit with the right label costs 0.
  *
  * The public calls reduce them. */
 #include "core/shape.h"
@@ -20,13 +20,14 @@
         if (wanted[i])                                                                               \
             dx[i] = reel_sum_like(i == 0 ? (da) : reel_neg(da), call->input[i]);
 
-/* ---- squared_error ----------------------------------------------------------------------------------------- */
+/* ---- squared_error --------------------------------------------------------------------------------- */
 
 REEL_KERNEL(squared_error_f32, float, 2, (a - b) * (a - b))
 REEL_KERNEL(squared_error_f64, double, 2, (a - b) * (a - b))
 REEL_FLOAT_KERNELS(squared_error)
 
-static void squared_error_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+static void squared_error_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],
+                              const bool wanted[])
 {
     reel_tensor z = reel_sub(call->input[0], call->input[1]), da = reel_mul(dy[0], reel_affine(z, 2, 0));
     LOSSES_BROADCAST(da)
@@ -42,7 +43,7 @@ const reel_op reel_op_squared_error = {
     REEL_SAMPLES(squared_error_samples),
 };
 
-/* ---- binary_cross_entropy -------------------------------------------------------------------------------------- */
+/* ---- binary_cross_entropy -------------------------------------------------------------------------- */
 
 static inline double bce_of(double x, double t)
 {
@@ -82,17 +83,18 @@ static const reel_sample bce_samples[] = {
     {.note = "both signs", .in = {{.shape = REEL_SIZES(3, 4), .low = -4, .high = 4},
                                   {.shape = REEL_SIZES(3, 4), .low = 0, .high = 1}}},
     {.note = "saturated", .in = {{.shape = REEL_SIZES(4), .values = (const double[]){-200, 200, -200, 200}},
-                                 {.shape = REEL_SIZES(4), .values = (const double[]){0, 1, 1, 0}}}, .kink = true},
+                                 {.shape = REEL_SIZES(4), .values = (const double[]){0, 1, 1, 0}}},
+                                 .kink = true},
 };
 
 const reel_op reel_op_binary_cross_entropy = {
-    .size = sizeof(reel_op), .name = "binary_cross_entropy", .inputs = 2, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = binary_cross_entropy_kernels, .vjp = bce_vjp,
+    .size = sizeof(reel_op), .name = "binary_cross_entropy", .inputs = 2, .outputs = 1,
+    .flags = REEL_OUTPUT_UNREAD, .kernels = binary_cross_entropy_kernels, .vjp = bce_vjp,
     .formula = "y = t softplus(-x) + (1 - t) softplus(x); dx = (sigmoid(x) - t) dy, dt = -x dy",
     .reference = binary_cross_entropy_reference, REEL_SAMPLES(bce_samples),
 };
 
-/* ---- huber -------------------------------------------------------------------------------------------------------- */
+/* ---- huber ----------------------------------------------------------------------------------------- */
 
 struct huber {
     double delta;
@@ -116,7 +118,8 @@ REEL_FLOAT_KERNELS(huber)
 static void huber_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     double delta = huber_delta(call->attributes);
-    reel_tensor z = reel_sub(call->input[0], call->input[1]), da = reel_mul(dy[0], reel_clip(z, -delta, delta));
+    reel_tensor z = reel_sub(call->input[0], call->input[1]),
+                da = reel_mul(dy[0], reel_clip(z, -delta, delta));
     LOSSES_BROADCAST(da)
 }
 
@@ -140,19 +143,22 @@ static const reel_sample huber_samples[] = {
     {.note = "transposed", HUBER_PAIR(REEL_TRANSPOSED, 4, 3)},
     {.note = "reversed", HUBER_PAIR(REEL_REVERSED, 5)},
     {.note = "stretched", .in = {{.shape = REEL_SIZES(4, 1), .low = -3, .high = 3},
-                                 {.shape = REEL_SIZES(3), .low = -3, .high = 3}}, .attributes = &huber_example},
-    {.note = "do not broadcast", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(3)}}, .attributes = &huber_example,
+                                 {.shape = REEL_SIZES(3), .low = -3, .high = 3}},
+                                 .attributes = &huber_example},
+    {.note = "do not broadcast", .in = {{.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(3)}},
+     .attributes = &huber_example,
      .error = "[2] f32 and [3] f32 do not broadcast"},
 };
 
 const reel_op reel_op_huber = {
     .size = sizeof(reel_op), .name = "huber", .inputs = 2, .outputs = 1, .attributes = sizeof(struct huber),
     .flags = REEL_OUTPUT_UNREAD, .kernels = huber_kernels, .vjp = huber_vjp,
-    .formula = "y = z z / 2 where |z| <= d, else d (|z| - d / 2), z = a - b; da = clip(z, -d, d) dy, db = -da",
+    .formula = "y = z z / 2 where |z| <= d, else d (|z| - d / 2), z = a - b; da = clip(z, -d, d) dy, "
+               "db = -da",
     .reference = huber_reference, REEL_SAMPLES(huber_samples),
 };
 
-/* ---- The calls ------------------------------------------------------------------------------------------------------ */
+/* ---- The calls ------------------------------------------------------------------------------------- */
 
 /* A prediction [N, 1] and a target [N] would broadcast to N N losses, which nobody means. */
 static reel_tensor loss_reduced(REEL_PLACE, const reel_op *op, reel_tensor prediction, reel_tensor target,
@@ -160,7 +166,8 @@ static reel_tensor loss_reduced(REEL_PLACE, const reel_op *op, reel_tensor predi
 {
     reel_tape *tape = prediction.tape ? prediction.tape : target.tape;
     reel_shape a = reel_shape_of(prediction), b = reel_shape_of(target);
-    if (reel_is_valid(prediction) && reel_is_valid(target) && !reel_same_sizes(a.rank, a.size, b.rank, b.size)) {
+    if (reel_is_valid(prediction) && reel_is_valid(target) &&
+        !reel_same_sizes(a.rank, a.size, b.rank, b.size)) {
         reel_error_set_at(file, line, tape, "%s: the shapes of %s and %s differ", op->name,
                           reel_describe(prediction).text, reel_describe(target).text);
         return (reel_tensor){tape, 0, 0};

@@ -2,9 +2,9 @@
  *
  *     da = dy b'     db = a' dy     each summed over the leading dimensions that it was stretched along
  *
- * BLIS multiplies, reading transposed and strided operands where they lie. Rows of the results are divided among
- * the tape's threads, which changes no bit. The half types are widened to f32 in scratch memory, multiplied
- * there and rounded once. */
+ * BLIS multiplies, reading transposed and strided operands where they lie. Rows of the results are divided
+ * among the tape's threads, which changes no bit. The half types are widened to f32 in scratch memory,
+ * multiplied there and rounded once. */
 #include "ops/op.h"
 #include "core/dtype.h"
 #include "core/shape.h"
@@ -114,7 +114,8 @@ static bool matmul_matrix(const struct matmul_run *r, int64_t batch, int64_t fir
     int64_t b = matmul_start(&r->leading, r->b.batch, batch), y = (batch * r->m + first) * r->n;
     if (r->wide)
         return reel_gemm_f64(last - first, r->n, r->k, (const double *)r->a.data + a, r->a.row, r->a.column,
-                             (const double *)r->b.data + b, r->b.row, r->b.column, 0, (double *)r->y + y, r->n, 1);
+                             (const double *)r->b.data + b, r->b.row, r->b.column, 0, (double *)r->y + y,
+                             r->n, 1);
     return reel_gemm_f32(last - first, r->n, r->k, (const float *)r->a.data + a, r->a.row, r->a.column,
                          (const float *)r->b.data + b, r->b.row, r->b.column, 0, (float *)r->y + y, r->n, 1);
 }
@@ -154,8 +155,8 @@ static bool matmul_forward(const reel_call *call)
     if (y->count == 0)
         return true;
     struct matmul_run r = {
-        .leading = leading, .m = y->shape[y->rank - 2], .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1],
-        .wide = y->dtype == REEL_F64,
+        .leading = leading, .wide = y->dtype == REEL_F64,
+        .m = y->shape[y->rank - 2], .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1],
     };
     r.a = matmul_operand(a, &leading, &scratch);
     r.b = matmul_operand(&call->in[1], &leading, &scratch);
@@ -234,22 +235,28 @@ static const reel_sample matmul_samples[] = {
                                   {.shape = REEL_SIZES(3, 5), .layout = REEL_TRANSPOSED}}},
     {.note = "every other and reversed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_EVERY_OTHER},
                                                 {.shape = REEL_SIZES(4, 2), .layout = REEL_REVERSED}}},
-    {.note = "stretched", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_STRETCHED}, {.shape = REEL_SIZES(4, 2)}}},
+    {.note = "stretched", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_STRETCHED},
+     {.shape = REEL_SIZES(4, 2)}}},
     {.note = "no rows", .in = {{.shape = REEL_SIZES(0, 3)}, {.shape = REEL_SIZES(3, 2)}}},
     {.note = "nothing to sum", .in = {{.shape = REEL_SIZES(2, 0)}, {.shape = REEL_SIZES(0, 3)}}},
     {.note = "batches", .in = {{.shape = REEL_SIZES(3, 2, 4)}, {.shape = REEL_SIZES(3, 4, 2)}}},
     {.note = "one matrix for all", .in = {{.shape = REEL_SIZES(2, 3, 4)}, {.shape = REEL_SIZES(4, 2)}}},
-    {.note = "one matrix for all, transposed", .in = {{.shape = REEL_SIZES(2, 2, 3), .layout = REEL_TRANSPOSED},
-                                                      {.shape = REEL_SIZES(3, 2), .layout = REEL_TRANSPOSED}}},
+    {.note = "one matrix for all, transposed", .in = {{.shape = REEL_SIZES(2, 2, 3),
+     .layout = REEL_TRANSPOSED},
+                                                      {.shape = REEL_SIZES(3, 2),
+                                                      .layout = REEL_TRANSPOSED}}},
     {.note = "both stretch", .in = {{.shape = REEL_SIZES(2, 1, 2, 3)}, {.shape = REEL_SIZES(3, 3, 2)}}},
     {.note = "no batches", .in = {{.shape = REEL_SIZES(0, 2, 3)}, {.shape = REEL_SIZES(1, 3, 2)}}},
-    {.note = "batches stretched and reversed", .in = {{.shape = REEL_SIZES(2, 2, 3), .layout = REEL_STRETCHED},
-                                                      {.shape = REEL_SIZES(2, 3, 2), .layout = REEL_REVERSED}}},
+    {.note = "batches stretched and reversed", .in = {{.shape = REEL_SIZES(2, 2, 3),
+     .layout = REEL_STRETCHED},
+                                                      {.shape = REEL_SIZES(2, 3, 2),
+                                                      .layout = REEL_REVERSED}}},
     {.note = "batches differ", .in = {{.shape = REEL_SIZES(2, 2, 3)}, {.shape = REEL_SIZES(3, 3, 2)}},
      .error = "the leading dimensions of [2,2,3] f32 and [3,3,2] f32 do not broadcast"},
     {.note = "inner sizes differ", .in = {{.shape = REEL_SIZES(2, 3)}, {.shape = REEL_SIZES(4, 2)}},
      .error = "[2,3] f32 and [4,2] f32 are not matrices"},
-    {.note = "a vector", .in = {{.shape = REEL_SIZES(3)}, {.shape = REEL_SIZES(3, 2)}}, .error = "are not matrices"},
+    {.note = "a vector", .in = {{.shape = REEL_SIZES(3)}, {.shape = REEL_SIZES(3, 2)}},
+     .error = "are not matrices"},
 };
 
 const reel_op reel_op_matmul = {

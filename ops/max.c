@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-/* ---- The extreme of a line ------------------------------------------------------------------------------------- */
+/* ---- The extreme of a line ------------------------------------------------------------------------- */
 
 /* i64 is compared as it is: not every one is a double. */
 static reel_extreme extreme_of_i64(const reel_lines *lines, int64_t index, bool smallest)
@@ -48,7 +48,7 @@ reel_extreme reel_extreme_of(const reel_lines *lines, int64_t index, bool smalle
     return best;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------ */
+/* ---- Forward --------------------------------------------------------------------------------------- */
 
 struct max_run {
     reel_lines        x;
@@ -83,8 +83,8 @@ static void max_part(void *context, int64_t begin, int64_t end)
 static bool max_run(const reel_call *call, bool smallest)
 {
     const reel_array *x = &call->in[0];
-    struct max_run run = {.x = reel_lines_of(x, reel_reduce_axes(call->attributes, x->rank)), .y = &call->out[0],
-                          .smallest = smallest};
+    unsigned set = reel_reduce_axes(call->attributes, x->rank);
+    struct max_run run = {.x = reel_lines_of(x, set), .y = &call->out[0], .smallest = smallest};
     reel_each_line(call, &run.x, max_part, &run);
     return true;
 }
@@ -99,7 +99,7 @@ static bool min_forward(const reel_call *call)
     return max_run(call, true);
 }
 
-/* ---- The shares: 1 / t at the t places where x is the extreme of its line, else 0 ---------------------------------- */
+/* ---- The shares: 1 / t at the t places where x is the extreme of its line, else 0 ------------------ */
 
 static bool max_share_shape(reel_call *call, reel_output *out)
 {
@@ -152,11 +152,11 @@ static bool min_share_forward(const reel_call *call)
     return max_share_run(call, true);
 }
 
-/* ---- References ------------------------------------------------------------------------------------------------------ */
+/* ---- References ------------------------------------------------------------------------------------ */
 
 /* `sign` is -1 for the smallest: min x = - max -x. */
-static void max_share_by_pairs(const reel_reduce *reduce, const reel_reference_array *in, reel_reference_array *out,
-                               double sign)
+static void max_share_by_pairs(const reel_reduce *reduce, const reel_reference_array *in,
+                               reel_reference_array *out, double sign)
 {
     unsigned set = reel_reduce_axes(reduce, in->rank);
     for (int64_t i = 0; i < in->count; i++) {
@@ -225,7 +225,7 @@ static void min_reference(const void *attributes, const reel_reference_array *in
     reel_reference_reduce(attributes, in, min_visit, out->value);
 }
 
-/* ---- The ops ----------------------------------------------------------------------------------------------------------- */
+/* ---- The ops --------------------------------------------------------------------------------------- */
 
 static const reel_sample max_share_samples[] = {
     {.note = "the last axis", .in = {{.shape = REEL_SIZES(4, 5)}}, .attributes = &reel_reduce_last},
@@ -258,7 +258,8 @@ static const reel_sample max_samples[] = {
         .reference = WORD##_share_reference, REEL_SAMPLES(max_share_samples),                        \
     };                                                                                               \
                                                                                                      \
-    static void WORD##_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[]) \
+    static void WORD##_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],          \
+                           const bool wanted[])                                                      \
     {                                                                                                \
         (void)wanted;                                                                                \
         reel_tensor share = reel_apply_one(REEL_HERE, &reel_op_##WORD##_share, REEL_TENSORS(call->input[0]), \
@@ -267,8 +268,9 @@ static const reel_sample max_samples[] = {
     }                                                                                                \
                                                                                                      \
     const reel_op reel_op_##WORD = {                                                                 \
-        .size = sizeof(reel_op), .name = #WORD, .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce), \
-        .flags = REEL_OUTPUT_UNREAD, .shape = max_shape, .forward = WORD##_forward, .vjp = WORD##_vjp, \
+        .size = sizeof(reel_op), .name = #WORD, .inputs = 1, .outputs = 1,                           \
+        .attributes = sizeof(reel_reduce), .flags = REEL_OUTPUT_UNREAD, .shape = max_shape,          \
+        .forward = WORD##_forward, .vjp = WORD##_vjp,                                                \
         .formula = "y = " #WORD " x; dx_i = dy / t where x_i = y, t times, else 0",                  \
         .reference = WORD##_reference, REEL_SAMPLES(max_samples),                                    \
     };                                                                                               \

@@ -2,9 +2,9 @@
  *
  *     y = x[k]        dx = dy added up at k        k: no gradient, i32
  *
- * The first of several that are largest counts, and a NaN before all numbers. Outside of the image there is nothing.
- * Since the places k are a result, the gradient is a scatter_add over flat planes, which can be differentiated
- * again. */
+ * The first of several that are largest counts, and a NaN before all numbers. Outside of the image there
+ * is nothing. Since the places k are a result, the gradient is a scatter_add over flat planes, which can
+ * be differentiated again. */
 #include "ops/window.h"
 #include "core/dtype.h"
 
@@ -15,9 +15,15 @@ struct max_pool_run {
     const reel_array  *x, *y;
     const reel_window *window;
     int32_t           *places;
-    char              *scratch;                     /* a plane for each piece                      */
+    char              *scratch;                     /* a plane and a row for each piece            */
     int64_t            pieces;
 };
+
+/* The plane of a piece, in bytes; its row of the result lies behind. */
+static size_t max_pool_stretch(const reel_array *x)
+{
+    return reel_scratch_room(x->shape[2] * x->shape[3], sizeof(double));
+}
 
 static bool max_pool_shape(reel_call *call, reel_output *out)
 {
@@ -27,9 +33,10 @@ static bool max_pool_shape(reel_call *call, reel_output *out)
     if (!reel_check_dtype(call, 0, REEL_FLOATS) || !reel_check_pool(call, window, x->shape + 2, slid))
         return false;
     if (x->shape[2] * x->shape[3] > INT32_MAX)
-        return reel_call_error(call, "a plane of %s has too many elements", reel_describe(call->input[0]).text);
+        return reel_call_error(call, "a plane of %s has too many elements",
+                               reel_describe(call->input[0]).text);
     call->scratch_bytes = (size_t)reel_pieces(call, x->shape[0] * x->shape[1]) *
-                          reel_scratch_room(x->shape[2] * x->shape[3], sizeof(double));
+                          (max_pool_stretch(x) + reel_scratch_room(slid[1], sizeof(double)));
     out[0].dtype = x->dtype;
     out[0].shape = REEL_SHAPE(x->shape[0], x->shape[1], slid[0], slid[1]);
     out[1].dtype = REEL_I32;
@@ -37,30 +44,43 @@ static bool max_pool_shape(reel_call *call, reel_output *out)
     return true;
 }
 
-/* The place of the largest element of the window at (oh, ow). */
-static int32_t max_pool_place(const struct max_pool_run *run, const double *plane, int64_t oh, int64_t ow)
+/* One row of the result, into `best` and `places`. Each window is gone through row by row, all windows
+ * side by side; without branches, since which element is larger is nothing that a CPU could guess. */
+static void max_pool_row(const struct max_pool_run *run, const double *plane, int64_t oh, double *best,
+                         int32_t *places)
 {
-    int64_t rows[2], columns[2], width = run->x->shape[3];
-    reel_pool_inside(run->window, 0, oh, run->x->shape[2], rows);
-    reel_pool_inside(run->window, 1, ow, width, columns);
-    int64_t best = rows[0] * width + columns[0];
+    const reel_window *v = run->window;
+    int64_t rows[2], width = run->x->shape[3], out = run->y->shape[3];
+    reel_pool_inside(v, 0, oh, run->x->shape[2], rows);
+    for (int64_t ow = 0; ow < out; ow++) {
+        int64_t left = ow * v->stride[1] - v->padding[1];
+        places[ow] = (int32_t)(rows[0] * width + (left < 0 ? 0 : left));
+        best[ow] = plane[places[ow]];
+    }
     for (int64_t h = rows[0]; h < rows[1]; h++)
-        for (int64_t at = h * width + columns[0]; at < h * width + columns[1]; at++)
-            if (plane[at] > plane[best] || (isnan(plane[at]) && !isnan(plane[best])))
-                best = at;
-    return (int32_t)best;
+        for (int64_t k = 0; k < v->kernel[1]; k++) {
+            int64_t first, last;
+            reel_window_inside(v, 1, k, width, out, &first, &last);
+            for (int64_t ow = first; ow < last; ow++) {
+                int64_t at = h * width + ow * v->stride[1] - v->padding[1] + k;
+                double x = plane[at];
+                bool better = (x > best[ow]) | ((x != x) & (best[ow] == best[ow]));
+                best[ow] = better ? x : best[ow];
+                places[ow] = better ? (int32_t)at : places[ow];
+            }
+        }
 }
 
-static void max_pool_plane(const struct max_pool_run *run, int64_t index, double *plane)
+static void max_pool_plane(const struct max_pool_run *run, int64_t index, char *scratch)
 {
     const reel_array *x = run->x, *y = run->y;
-    int64_t width = y->shape[3], n = y->shape[2] * width, size = (int64_t)reel_dtype_size(y->dtype);
-    int32_t *places = run->places + index * n;
-    char *to = (char *)y->data + index * n * size;
+    int64_t width = y->shape[3], size = (int64_t)reel_dtype_size(y->dtype);
+    double *plane = (double *)(void *)scratch, *best = (double *)(void *)(scratch + max_pool_stretch(x));
     reel_plane_read(x, index / x->shape[1], index % x->shape[1], plane);
-    for (int64_t i = 0; i < n; i++) {
-        places[i] = max_pool_place(run, plane, i / width, i % width);
-        reel_convert(y->dtype, to + i * size, REEL_F64, &plane[places[i]], 1);
+    for (int64_t oh = 0; oh < y->shape[2]; oh++) {
+        int64_t at = (index * y->shape[2] + oh) * width;
+        max_pool_row(run, plane, oh, best, run->places + at);
+        reel_convert(y->dtype, (char *)y->data + at * size, REEL_F64, best, width);
     }
 }
 
@@ -68,11 +88,11 @@ static void max_pool_pieces(void *context, int64_t begin, int64_t end)
 {
     const struct max_pool_run *run = context;
     int64_t planes = run->x->shape[0] * run->x->shape[1];
-    size_t room = reel_scratch_room(run->x->shape[2] * run->x->shape[3], sizeof(double));
+    size_t room = max_pool_stretch(run->x) + reel_scratch_room(run->y->shape[3], sizeof(double));
     for (int64_t piece = begin; piece < end; piece++)
         for (int64_t i = reel_piece_begin(planes, run->pieces, piece);
              i < reel_piece_begin(planes, run->pieces, piece + 1); i++)
-            max_pool_plane(run, i, (double *)(void *)(run->scratch + (size_t)piece * room));
+            max_pool_plane(run, i, run->scratch + (size_t)piece * room);
 }
 
 static bool max_pool_forward(const reel_call *call)
@@ -90,7 +110,8 @@ static void max_pool_vjp(const reel_call *call, const reel_tensor dy[], reel_ten
     (void)wanted;
     reel_shape x = reel_shape_of(call->input[0]), places = reel_shape_of(call->output[1]);
     if (dy[0].tape)
-        dx[0] = reel_reshape(reel_scatter_add(reel_reshape(dy[0], places), call->output[1], 2, x.size[2] * x.size[3]), x);
+        dx[0] = reel_reshape(
+            reel_scatter_add(reel_reshape(dy[0], places), call->output[1], 2, x.size[2] * x.size[3]), x);
 }
 
 /* Every element of x against every window. */
@@ -119,28 +140,36 @@ static void max_pool_reference(const void *attributes, const reel_reference_arra
 
 #define MAX_POOL(...) &(const reel_window){__VA_ARGS__, {1, 1}}
 static const reel_sample max_pool_samples[] = {
-    {.note = "two by two", .in = {{.shape = REEL_SIZES(2, 2, 4, 6)}}, .attributes = MAX_POOL({2, 2}, {2, 2}, {0, 0})},
-    {.note = "overlapping, padded", .in = {{.shape = REEL_SIZES(1, 2, 5, 4)}}, .attributes = MAX_POOL({3, 2}, {2, 1}, {1, 1})},
-    {.note = "with gaps", .in = {{.shape = REEL_SIZES(2, 1, 5, 7)}}, .attributes = MAX_POOL({1, 2}, {2, 3}, {0, 0})},
+    {.note = "two by two", .in = {{.shape = REEL_SIZES(2, 2, 4, 6)}}, .attributes =
+     MAX_POOL({2, 2}, {2, 2}, {0, 0})},
+    {.note = "overlapping, padded", .in = {{.shape = REEL_SIZES(1, 2, 5, 4)}}, .attributes =
+     MAX_POOL({3, 2}, {2, 1}, {1, 1})},
+    {.note = "with gaps", .in = {{.shape = REEL_SIZES(2, 1, 5, 7)}}, .attributes =
+     MAX_POOL({1, 2}, {2, 3}, {0, 0})},
     {.note = "ties", .in = {{.shape = REEL_SIZES(1, 1, 2, 2), .values = (const double[]){1, 2, 2, 1}}},
      .attributes = MAX_POOL({2, 2}, {2, 2}, {0, 0}), .kink = true},
-    {.note = "no images", .in = {{.shape = REEL_SIZES(0, 2, 3, 3)}}, .attributes = MAX_POOL({2, 2}, {1, 1}, {0, 0})},
+    {.note = "no images", .in = {{.shape = REEL_SIZES(0, 2, 3, 3)}}, .attributes =
+     MAX_POOL({2, 2}, {1, 1}, {0, 0})},
     {.note = "transposed", .in = {{.shape = REEL_SIZES(2, 2, 3, 4), .layout = REEL_TRANSPOSED}},
      .attributes = MAX_POOL({2, 2}, {1, 2}, {0, 0})},
     {.note = "reversed", .in = {{.shape = REEL_SIZES(2, 2, 3, 4), .layout = REEL_REVERSED}},
      .attributes = MAX_POOL({2, 3}, {1, 1}, {1, 0})},
-    {.note = "much padding", .in = {{.shape = REEL_SIZES(1, 1, 3, 3)}}, .attributes = MAX_POOL({2, 2}, {2, 2}, {2, 0}),
+    {.note = "much padding", .in = {{.shape = REEL_SIZES(1, 1, 3, 3)}}, .attributes =
+     MAX_POOL({2, 2}, {2, 2}, {2, 0}),
      .error = "a padding of 2 is not less than the window of 2"},
-    {.note = "a large window", .in = {{.shape = REEL_SIZES(1, 1, 3, 3)}}, .attributes = MAX_POOL({4, 2}, {2, 2}, {0, 0}),
+    {.note = "a large window", .in = {{.shape = REEL_SIZES(1, 1, 3, 3)}}, .attributes =
+     MAX_POOL({4, 2}, {2, 2}, {0, 0}),
      .error = "a window of 4, dilation 1, does not fit in 3 with a padding of 0"},
-    {.note = "no stride", .in = {{.shape = REEL_SIZES(1, 1, 3, 3)}}, .attributes = MAX_POOL({2, 2}, {0, 2}, {0, 0}),
+    {.note = "no stride", .in = {{.shape = REEL_SIZES(1, 1, 3, 3)}}, .attributes =
+     MAX_POOL({2, 2}, {0, 2}, {0, 0}),
      .error = "a window of 2, stride 0"},
     {.note = "a matrix", .in = {{.shape = REEL_SIZES(3, 3)}}, .attributes = MAX_POOL({2, 2}, {2, 2}, {0, 0}),
      .error = "[3,3] f32 is not of four dimensions"},
 };
 
 const reel_op reel_op_max_pool2d = {
-    .size = sizeof(reel_op), .name = "max_pool2d", .inputs = 1, .outputs = 2, .attributes = sizeof(reel_window),
+    .size = sizeof(reel_op), .name = "max_pool2d", .inputs = 1, .outputs = 2,
+    .attributes = sizeof(reel_window),
     .shape = max_pool_shape, .forward = max_pool_forward, .vjp = max_pool_vjp,
     .formula = "y = x[k], the largest of each window; dx = dy added up at k", .reference = max_pool_reference,
     REEL_SAMPLES(max_pool_samples),

@@ -21,8 +21,8 @@ static bool one_hot_shape(reel_call *call, reel_output *out)
     if (one_hot->depth < 0)
         return reel_call_error(call, "%lld classes", (long long)one_hot->depth);
     if (x->rank == REEL_MAX_RANK)
-        return reel_call_error(call, "%s has rank %d already, the most there is", reel_describe(call->input[0]).text,
-                               REEL_MAX_RANK);
+        return reel_call_error(call, "%s has rank %d already, the most there is",
+                               reel_describe(call->input[0]).text, REEL_MAX_RANK);
     out->dtype = one_hot->dtype;
     out->shape = reel_make_shape(x->rank, x->shape);
     out->shape.size[out->shape.rank++] = one_hot->depth;
@@ -68,26 +68,32 @@ static void one_hot_reference(const void *attributes, const reel_reference_array
         out->value[i] = (double)(i % depth) == in->value[i / depth];
 }
 
-static const struct one_hot one_hot_four = {4, REEL_F32}, one_hot_bytes = {4, REEL_U8}, one_hot_none = {4, REEL_NO_DTYPE};
+static const struct one_hot one_hot_four = {4, REEL_F32}, one_hot_bytes = {4, REEL_U8},
+                            one_hot_none = {4, REEL_NO_DTYPE};
 static const reel_sample one_hot_samples[] = {
-    {.note = "a list", .in = {{.shape = REEL_SIZES(5), .low = 0, .high = 4, .dtype = REEL_I64}}, .attributes = &one_hot_four},
+    {.note = "a list", .in = {{.shape = REEL_SIZES(5), .low = 0, .high = 4, .dtype = REEL_I64}},
+     .attributes = &one_hot_four},
     {.note = "a matrix", .in = {{.shape = REEL_SIZES(2, 3), .low = 0, .high = 4, .dtype = REEL_I32}},
      .attributes = &one_hot_bytes},
     {.note = "a scalar", .in = {{.low = 0, .high = 4, .dtype = REEL_U8}}, .attributes = &one_hot_four},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0), .dtype = REEL_I64}}, .attributes = &one_hot_four},
     {.note = "transposed", .in = {{.shape = REEL_SIZES(2, 3), .low = 0, .high = 4, .dtype = REEL_I64,
      .layout = REEL_TRANSPOSED}}, .attributes = &one_hot_four},
-    {.note = "too large", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){3, 4}, .dtype = REEL_I64}},
+    {.note = "too large", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){3, 4},
+     .dtype = REEL_I64}},
      .attributes = &one_hot_four, .error = "element 1 of the indices is 4, which is not in [0, 4)"},
-    {.note = "floating", .in = {{.shape = REEL_SIZES(2)}}, .attributes = &one_hot_four, .error = "are not integers"},
+    {.note = "floating", .in = {{.shape = REEL_SIZES(2)}}, .attributes = &one_hot_four,
+     .error = "are not integers"},
     {.note = "no dtype", .in = {{.shape = REEL_SIZES(2), .dtype = REEL_I64}}, .attributes = &one_hot_none,
      .error = "no such dtype"},
 };
 
 const reel_op reel_op_one_hot = {
-    .size = sizeof(reel_op), .name = "one_hot", .inputs = 1, .outputs = 1, .attributes = sizeof(struct one_hot),
+    .size = sizeof(reel_op), .name = "one_hot", .inputs = 1, .outputs = 1,
+    .attributes = sizeof(struct one_hot),
     .flags = REEL_NO_GRADIENT, .shape = one_hot_shape, .forward = one_hot_forward, .promote = one_hot_promote,
-    .formula = "y[c] = 1 where c is the index, else 0", .reference = one_hot_reference, REEL_SAMPLES(one_hot_samples),
+    .formula = "y[c] = 1 where c is the index, else 0", .reference = one_hot_reference,
+    REEL_SAMPLES(one_hot_samples),
 };
 
 reel_tensor reel_one_hot_at(REEL_PLACE, reel_tensor indices, int64_t classes, reel_dtype dtype)

@@ -19,12 +19,14 @@ static bool pad_shape(reel_call *call, reel_output *out)
     for (int i = 0; i < REEL_MAX_RANK; i++) {
         int64_t before = pad->before[i], after = pad->after[i], *size = &out->shape.size[i];
         if (i >= x->rank && (before || after))
-            return reel_call_error(call, "%lld and %lld around axis %d, which %s does not have", (long long)before,
-                                   (long long)after, i, reel_describe(call->input[0]).text);
+            return reel_call_error(call, "%lld and %lld around axis %d, which %s does not have",
+                                   (long long)before, (long long)after, i,
+                                   reel_describe(call->input[0]).text);
         if (before < 0 || after < 0)
-            return reel_call_error(call, "%lld and %lld around axis %d: padding is not negative", (long long)before,
-                                   (long long)after, i);
-        if (i < x->rank && (__builtin_add_overflow(*size, before, size) || __builtin_add_overflow(*size, after, size)))
+            return reel_call_error(call, "%lld and %lld around axis %d: padding is not negative",
+                                   (long long)before, (long long)after, i);
+        if (i < x->rank &&
+            (__builtin_add_overflow(*size, before, size) || __builtin_add_overflow(*size, after, size)))
             return reel_call_error(call, "the result has too many elements");
     }
     return true;
@@ -42,8 +44,9 @@ static bool pad_forward(const reel_call *call)
     const int64_t *strides[] = {x->strides, y->strides};
     reel_walk walk;
     for (reel_walk_start(&walk, x->rank, x->shape, 2, strides); walk.more; reel_walk_next(&walk))
-        reel_convert_strided(x->dtype, (char *)y->data + (start + walk.offset[1]) * size, walk.step[1], x->dtype,
-                             (const char *)x->data + walk.offset[0] * size, walk.step[0], walk.length);
+        reel_convert_strided(x->dtype, (char *)y->data + (start + walk.offset[1]) * size, walk.step[1],
+                             x->dtype, (const char *)x->data + walk.offset[0] * size, walk.step[0],
+                             walk.length);
     return true;
 }
 
@@ -87,16 +90,19 @@ static const reel_sample pad_samples[] = {
     {.note = "a scalar", .attributes = &pad_none},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0, 3)}}, .attributes = &pad_frame},
     {.note = "integers", .in = {{.shape = REEL_SIZES(3), .dtype = REEL_I64}}, .attributes = &pad_ends},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED}}, .attributes = &pad_frame},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED}},
+     .attributes = &pad_frame},
     {.note = "reversed", .in = {{.shape = REEL_SIZES(5), .layout = REEL_REVERSED}}, .attributes = &pad_ends},
     {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &pad_frame,
      .error = "2 and 0 around axis 1, which [3] f32 does not have"},
-    {.note = "negative", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &pad_negative, .error = "padding is not negative"},
+    {.note = "negative", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &pad_negative,
+     .error = "padding is not negative"},
 };
 
 const reel_op reel_op_pad = {
     .size = sizeof(reel_op), .name = "pad", .inputs = 1, .outputs = 1, .attributes = sizeof(struct pad),
-    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = pad_shape, .forward = pad_forward, .vjp = pad_vjp,
+    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
+    .shape = pad_shape, .forward = pad_forward, .vjp = pad_vjp,
     .formula = "y = x with a constant around it; dx = dy without its border", .reference = pad_reference,
     REEL_SAMPLES(pad_samples),
 };

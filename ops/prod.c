@@ -65,7 +65,7 @@ static bool prod_forward(const reel_call *call)
     return true;
 }
 
-/* ---- VJP ------------------------------------------------------------------------------------------------------- */
+/* ---- VJP ------------------------------------------------------------------------------------------- */
 
 /* The axes that are reduced go last. */
 static reel_axes prod_order(unsigned set, int rank)
@@ -129,7 +129,7 @@ static void prod_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor 
     dx[0] = reel_narrowed(reel_permute(reel_reshape(gradient, ordered), back), dy[0]);
 }
 
-/* ---- Record ------------------------------------------------------------------------------------------------------- */
+/* ---- Record ---------------------------------------------------------------------------------------- */
 
 static void prod_reference(const void *attributes, const reel_reference_array *in, int inputs,
                            reel_reference_array *out, int outputs)
@@ -155,18 +155,23 @@ static void prod_reference(const void *attributes, const reel_reference_array *i
 static const reel_sample prod_samples[] = {
     {.note = "all axes", .in = {{.shape = REEL_SIZES(2, 3)}}, .attributes = &reel_reduce_all},
     {.note = "the last axis", .in = {{.shape = REEL_SIZES(4, 5)}}, .attributes = &reel_reduce_last},
-    {.note = "the first axis, kept", .in = {{.shape = REEL_SIZES(3, 4)}}, .attributes = &reel_reduce_first_kept},
+    {.note = "the first axis, kept", .in = {{.shape = REEL_SIZES(3, 4)}},
+     .attributes = &reel_reduce_first_kept},
     {.note = "the outer axes", .in = {{.shape = REEL_SIZES(2, 3, 2)}}, .attributes = &reel_reduce_outer},
     {.note = "a scalar", .attributes = &reel_reduce_all},
     {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 301), .low = .9, .high = 1.1}},
      .attributes = &reel_reduce_last},
     {.note = "no lines", .in = {{.shape = REEL_SIZES(0, 3)}}, .attributes = &reel_reduce_last},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}}, .attributes = &reel_reduce_last},
-    {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}}, .attributes = &reel_reduce_all},
-    {.note = "of nothing", .in = {{.shape = REEL_SIZES(2, 0)}}, .attributes = &reel_reduce_last},
-    {.note = "a zero, two zeros", .in = {{.shape = REEL_SIZES(2, 3), .values = (const double[]){2, 0, 3, 0, 5, 0}}},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}},
      .attributes = &reel_reduce_last},
-    {.note = "overflow on the way", .in = {{.shape = REEL_SIZES(3), .values = (const double[]){3e4, 3e4, 1e-4}}},
+    {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}},
+     .attributes = &reel_reduce_all},
+    {.note = "of nothing", .in = {{.shape = REEL_SIZES(2, 0)}}, .attributes = &reel_reduce_last},
+    {.note = "a zero, two zeros",
+     .in = {{.shape = REEL_SIZES(2, 3), .values = (const double[]){2, 0, 3, 0, 5, 0}}},
+     .attributes = &reel_reduce_last},
+    {.note = "overflow on the way",
+     .in = {{.shape = REEL_SIZES(3), .values = (const double[]){3e4, 3e4, 1e-4}}},
      .attributes = &reel_reduce_all, .kink = true},
     {.note = "integers", .in = {{.shape = REEL_SIZES(3, 2), .low = -4, .high = 5, .dtype = REEL_I32}},
      .attributes = &reel_reduce_last},

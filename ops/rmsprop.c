@@ -122,13 +122,21 @@ static const reel_sample rmsprop_samples[] = {
     {.note = "f16", RMSPROP_HALF(REEL_F16)},
     {.note = "bf16", RMSPROP_HALF(REEL_BF16)},
     {.note = "empty", RMSPROP_SAMPLE(0, 1, &rmsprop_plain)},
-    {.note = "transposed", .inputs = 4, .attributes = &rmsprop_plain,
-     .in = {{.low = .01, .high = .02}, {.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED},
-            {.shape = REEL_SIZES(3, 4)}, {.shape = REEL_SIZES(13), .low = .1, .high = 1}}},
-    {.note = "state too short", RMSPROP_SAMPLE(6, 7, &rmsprop_with_momentum),
+    {.note = "transposed",
+     .inputs = 4,
+     .attributes = &rmsprop_plain,
+     .in = {{.low = .01, .high = .02},
+            {.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED},
+            {.shape = REEL_SIZES(3, 4)},
+            {.shape = REEL_SIZES(13), .low = .1, .high = 1}}},
+    {.note = "state too short",
+     RMSPROP_SAMPLE(6, 7, &rmsprop_with_momentum),
      .error = "must be 13 elements of f32"},
-    {.note = "no state", .inputs = 3, .in = {{.shape = REEL_SIZES(1)}, {.shape = REEL_SIZES(2)},
-     {.shape = REEL_SIZES(2)}}, .attributes = &rmsprop_plain, .error = "3 inputs are not a learning rate and 3"},
+    {.note = "no state",
+     .inputs = 3,
+     .in = {{.shape = REEL_SIZES(1)}, {.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(2)}},
+     .attributes = &rmsprop_plain,
+     .error = "3 inputs are not a learning rate and 3"},
 };
 
 const reel_op reel_op_rmsprop = {
@@ -154,8 +162,8 @@ bool reel_rmsprop_at(REEL_PLACE, const reel_rmsprop_options *options)
                           "weight_decay at least 0");
         return false;
     }
-    struct rmsprop r = {{3, 1 + (o.momentum != 0) + o.centred}, o.alpha, o.epsilon, o.momentum, o.weight_decay,
-                        o.centred};
-    return reel_update_record(file, line, &reel_op_rmsprop, o.learning_rate, o.parameters, o.gradients, o.states,
-                              &r);
+    struct rmsprop r = {
+        {3, 1 + (o.momentum != 0) + o.centred}, o.alpha, o.epsilon, o.momentum, o.weight_decay, o.centred};
+    return reel_update_record(file, line, &reel_op_rmsprop, o.learning_rate, o.parameters, o.gradients,
+                              o.states, &r);
 }

@@ -1,9 +1,9 @@
-/* scatter_add: zeros of a given size along an axis, to which x is added: y[o, k[o, j, i], i] += x[o, j, i].
+/* scatter_add: y[o, k[o, j, i], i] += x[o, j, i] along an axis, from zeros on.
  *
  *     dx = dy gathered
  *
- * It is the VJP of gather and turns its every step round. Additions run in the order of x's elements; those of the
- * half types in f32, in scratch memory, rounded once. */
+ * It is the VJP of gather and turns its every step round. Additions run in the order of x's elements;
+ * those of the half types in f32, in scratch memory, rounded once. */
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/indices.h"
@@ -35,7 +35,8 @@ static bool scatter_shape(reel_call *call, reel_output *out)
     out->shape.size[axis] = scatter->size;
     int64_t count = reel_shape_count(out->shape.rank, out->shape.size);
     if (count < 0 || count > INT64_MAX / 16)
-        return reel_call_error(call, "a size of %lld along axis %d is not possible", (long long)scatter->size, axis);
+        return reel_call_error(call, "a size of %lld along axis %d is not possible", (long long)scatter->size,
+                               axis);
     if (scatter_widens(x->dtype))
         call->scratch_bytes = (size_t)count * sizeof(float);
     return true;
@@ -81,8 +82,10 @@ static void scatter_into(const reel_call *call, int axis, reel_dtype works_in, c
             int64_t n = walk.length - at < SCATTER_BLOCK ? walk.length - at : SCATTER_BLOCK;
             int64_t from = walk.offset[0] + at * walk.step[0], pick = walk.offset[2] + at * walk.step[2];
             reel_convert_strided(REEL_I64, picks, 1, k->dtype,
-                                 (const char *)k->data + pick * (int64_t)reel_dtype_size(k->dtype), walk.step[2], n);
-            reel_convert_strided(works_in, values, 1, x->dtype, (const char *)x->data + from * x_size, walk.step[0], n);
+                                 (const char *)k->data + pick * (int64_t)reel_dtype_size(k->dtype),
+                                 walk.step[2], n);
+            reel_convert_strided(works_in, values, 1, x->dtype, (const char *)x->data + from * x_size,
+                                 walk.step[0], n);
             scatter_runs[works_in](n, sum + (walk.offset[1] + at * walk.step[1]) * size, walk.step[1],
                                    y->strides[axis], picks, values);
         }
@@ -139,16 +142,21 @@ static void scatter_reference(const void *attributes, const reel_reference_array
 static const struct scatter_add scatter_rows = {0, 4}, scatter_last = {-1, 3}, scatter_middle = {1, 3};
 #define SCATTER_PICKS(n, ...) {.shape = REEL_SIZES(__VA_ARGS__), .low = 0, .high = n, .dtype = REEL_I64}
 static const reel_sample scatter_samples[] = {
-    {.note = "rows", .in = {{.shape = REEL_SIZES(6, 3)}, SCATTER_PICKS(4, 6, 1)}, .attributes = &scatter_rows},
-    {.note = "one a row", .in = {{.shape = REEL_SIZES(4, 1)}, SCATTER_PICKS(3, 4, 1)}, .attributes = &scatter_last},
+    {.note = "rows", .in = {{.shape = REEL_SIZES(6, 3)}, SCATTER_PICKS(4, 6, 1)},
+     .attributes = &scatter_rows},
+    {.note = "one a row", .in = {{.shape = REEL_SIZES(4, 1)}, SCATTER_PICKS(3, 4, 1)},
+     .attributes = &scatter_last},
     {.note = "the middle axis", .in = {{.shape = REEL_SIZES(2, 5, 2)}, SCATTER_PICKS(3, 1, 5, 2)},
      .attributes = &scatter_middle},
     {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 300)}, SCATTER_PICKS(3, 2, 300)},
      .attributes = &scatter_last},
     {.note = "integers by i32", .in = {{.shape = REEL_SIZES(3), .dtype = REEL_U8},
-     {.shape = REEL_SIZES(3), .values = (const double[]){3, 0, 3}, .dtype = REEL_I32}}, .attributes = &scatter_rows},
-    {.note = "nothing", .in = {{.shape = REEL_SIZES(0, 3)}, SCATTER_PICKS(4, 0, 1)}, .attributes = &scatter_rows},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}, SCATTER_PICKS(3, 4, 3)},
+     {.shape = REEL_SIZES(3), .values = (const double[]){3, 0, 3}, .dtype = REEL_I32}},
+     .attributes = &scatter_rows},
+    {.note = "nothing", .in = {{.shape = REEL_SIZES(0, 3)}, SCATTER_PICKS(4, 0, 1)},
+     .attributes = &scatter_rows},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3),
+     .layout = REEL_TRANSPOSED}, SCATTER_PICKS(3, 4, 3)},
      .attributes = &scatter_last},
     {.note = "reversed, strided indices", .in = {{.shape = REEL_SIZES(2, 3), .layout = REEL_REVERSED},
      {.shape = REEL_SIZES(2, 3), .low = 0, .high = 4, .dtype = REEL_I64, .layout = REEL_EVERY_OTHER}},
@@ -156,7 +164,8 @@ static const reel_sample scatter_samples[] = {
     {.note = "too large", .in = {{.shape = REEL_SIZES(3)}, {.shape = REEL_SIZES(3),
      .values = (const double[]){0, 4, 1}, .dtype = REEL_I64}}, .attributes = &scatter_rows,
      .error = "element 1 of the indices is 4, which is not in [0, 4)"},
-    {.note = "sizes differ", .in = {{.shape = REEL_SIZES(4, 3)}, SCATTER_PICKS(4, 2, 1)}, .attributes = &scatter_rows,
+    {.note = "sizes differ", .in = {{.shape = REEL_SIZES(4, 3)}, SCATTER_PICKS(4, 2, 1)},
+     .attributes = &scatter_rows,
      .error = "the indices [2,1] i64 do not fit [4,3] f32 along axis 0"},
     {.note = "a negative size", .in = {{.shape = REEL_SIZES(2)}, SCATTER_PICKS(1, 2)},
      .attributes = &(const struct scatter_add){0, -1}, .error = "a size of -1 along axis 0 is not possible"},

@@ -132,6 +132,6 @@ bool reel_sgd_at(REEL_PLACE, const reel_sgd_options *options)
     }
     bool remembers = o.velocities.count || o.momentum != 0;
     struct sgd sgd = {{remembers ? 3 : 2, 0}, o.momentum, o.weight_decay, o.nesterov, o.decoupled};
-    return reel_update_record(file, line, &reel_op_sgd, o.learning_rate, o.parameters, o.gradients, o.velocities,
-                              &sgd);
+    return reel_update_record(file, line, &reel_op_sgd, o.learning_rate, o.parameters, o.gradients,
+                              o.velocities, &sgd);
 }

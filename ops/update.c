@@ -37,7 +37,8 @@ static bool update_state_fits(reel_call *call, int w, int parts)
     if (state->dtype == dtype && state->count == parts * x->count + 1 &&
         reel_is_contiguous(state->rank, state->shape, state->strides))
         return true;
-    return reel_call_error(call, "the state %s of the parameter %s must be %lld elements of %s side by side (for "
+    return reel_call_error(call,
+                           "the state %s of the parameter %s must be %lld elements of %s side by side (for "
                            "%s): %d times the parameter's, and the step count",
                            reel_describe(call->input[w + 2]).text, reel_describe(call->input[w]).text,
                            (long long)(parts * x->count + 1), reel_dtype_name(dtype),
@@ -100,7 +101,8 @@ static void update_block(const struct update_walk *u, reel_update_kernel kernel,
     kernel(n, x, u->number, u->attributes);
     for (int i = 0; i < u->streams; i++)
         if (i != 1)
-            reel_convert_strided(u->dtype[i], update_place(u, i, at), u->walk.step[i], u->works_in, x[i], 1, n);
+            reel_convert_strided(u->dtype[i], update_place(u, i, at), u->walk.step[i], u->works_in, x[i], 1,
+                                 n);
 }
 
 /* Elements [begin, end) of one run. */

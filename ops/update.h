@@ -2,8 +2,8 @@
  *
  * Its inputs are the learning rate, then for each parameter a group of two or three: w, its gradient, and
  * what the optimiser remembers of it. It writes w and the memory, and has no output. An optimiser that
- * remembers keeps either one tensor like w (parts = 0: sgd's velocity), or a state: `parts` times w's elements
- * one behind the other, and then the number of steps taken.
+ * remembers keeps either one tensor like w (parts = 0: sgd's velocity), or a state: `parts` times w's
+ * elements one behind the other, and then the number of steps taken.
  *
  * Arithmetic is in f64 for f64 and in f32 for all else; a state has that dtype. */
 #ifndef REEL_OPS_UPDATE_H

@@ -24,7 +24,7 @@ struct var_run {
     double            divisor;
 };
 
-/* ---- Moments ----------------------------------------------------------------------------------------------------- */
+/* ---- Moments --------------------------------------------------------------------------------------- */
 
 static double var_mean(const reel_lines *x, int64_t index)
 {
@@ -54,7 +54,7 @@ reel_moments reel_moments_of(const reel_lines *x, int64_t index)
     return (reel_moments){mean, rest, reel_sum_total(&squares) - sum * rest};
 }
 
-/* ---- center ------------------------------------------------------------------------------------------------------ */
+/* ---- center ---------------------------------------------------------------------------------------- */
 
 static void center_part(void *context, int64_t begin, int64_t end)
 {
@@ -140,10 +140,12 @@ static void center_reference(const void *attributes, const reel_reference_array 
 static const reel_sample center_samples[] = {
     {.note = "the last axis", .in = {{.shape = REEL_SIZES(4, 5)}}, .attributes = &reel_reduce_last},
     {.note = "the outer axes", .in = {{.shape = REEL_SIZES(2, 3, 2)}}, .attributes = &reel_reduce_outer},
-    {.note = "a large mean", .in = {{.shape = REEL_SIZES(7), .low = 100, .high = 110}}, .attributes = &reel_reduce_all},
+    {.note = "a large mean", .in = {{.shape = REEL_SIZES(7), .low = 100, .high = 110}},
+     .attributes = &reel_reduce_all},
     {.note = "a scalar", .attributes = &reel_reduce_all},
     {.note = "empty", .in = {{.shape = REEL_SIZES(0, 3)}}, .attributes = &reel_reduce_last},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}}, .attributes = &reel_reduce_last},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}},
+     .attributes = &reel_reduce_last},
     {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &reel_reduce_bad,
      .error = "axis 5 is not in [-1, 1)"},
 };
@@ -152,10 +154,11 @@ const reel_op reel_op_center = {
     .size = sizeof(reel_op), .name = "center", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = center_shape, .forward = center_forward, .vjp = center_vjp,
-    .formula = "y_i = x_i - mean x; dx = dy centered", .reference = center_reference, REEL_SAMPLES(center_samples),
+    .formula = "y_i = x_i - mean x; dx = dy centered", .reference = center_reference,
+    REEL_SAMPLES(center_samples),
 };
 
-/* ---- var ------------------------------------------------------------------------------------------------------------ */
+/* ---- var ------------------------------------------------------------------------------------------- */
 
 static bool var_shape(reel_call *call, reel_output *out)
 {
@@ -223,15 +226,18 @@ static const reel_sample var_samples[] = {
     {.note = "the last axis", .in = {{.shape = REEL_SIZES(4, 5)}}, .attributes = &var_last},
     {.note = "the first axis, kept", .in = {{.shape = REEL_SIZES(3, 4)}}, .attributes = &var_first_kept},
     {.note = "the outer axes", .in = {{.shape = REEL_SIZES(2, 3, 2)}}, .attributes = &var_outer},
-    {.note = "a large mean", .in = {{.shape = REEL_SIZES(2, 5), .low = 100, .high = 110}}, .attributes = &var_last},
+    {.note = "a large mean", .in = {{.shape = REEL_SIZES(2, 5), .low = 100, .high = 110}},
+     .attributes = &var_last},
     {.note = "a scalar", .attributes = &var_all},
     {.note = "one a line", .in = {{.shape = REEL_SIZES(3, 1)}}, .attributes = &var_last, .kink = true},
     {.note = "longer than a block", .in = {{.shape = REEL_SIZES(2, 601)}}, .attributes = &var_last},
     {.note = "no lines", .in = {{.shape = REEL_SIZES(0, 3)}}, .attributes = &var_last},
     {.note = "of nothing", .in = {{.shape = REEL_SIZES(2, 0)}}, .attributes = &var_last},
-    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}}, .attributes = &var_last},
+    {.note = "transposed", .in = {{.shape = REEL_SIZES(4, 3), .layout = REEL_TRANSPOSED}},
+     .attributes = &var_last},
     {.note = "reversed", .in = {{.shape = REEL_SIZES(7), .layout = REEL_REVERSED}}, .attributes = &var_all},
-    {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &var_bad, .error = "axis 5 is not in [-1, 1)"},
+    {.note = "no such axis", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &var_bad,
+     .error = "axis 5 is not in [-1, 1)"},
     {.note = "a negative correction", .in = {{.shape = REEL_SIZES(3)}}, .attributes = &var_negative,
      .error = "the correction is not a number from 0 on"},
 };

@@ -21,9 +21,10 @@ bool reel_window_slide(reel_call *call, const reel_window *w, const int64_t size
                                    (long long)w->dilation[i]);
         int64_t reach = w->dilation[i] * (w->kernel[i] - 1) + 1, room = size[i] + 2 * w->padding[i];
         if (size[i] < 1 || reach > room)
-            return reel_call_error(call, "a window of %lld, dilation %lld, does not fit in %lld with a padding of %lld",
-                                   (long long)w->kernel[i], (long long)w->dilation[i], (long long)size[i],
-                                   (long long)w->padding[i]);
+            return reel_call_error(
+                call, "a window of %lld, dilation %lld, does not fit in %lld with a padding of %lld",
+                (long long)w->kernel[i], (long long)w->dilation[i], (long long)size[i],
+                (long long)w->padding[i]);
         out[i] = (room - reach) / w->stride[i] + 1;
     }
     return true;
@@ -75,7 +76,8 @@ void reel_plane_read(const reel_array *images, int64_t n, int64_t c, double *pla
     int64_t start = n * stride[0] + c * stride[1], size = (int64_t)reel_dtype_size(images->dtype);
     for (int64_t h = 0; h < shape[2]; h++)
         reel_convert_strided(REEL_F64, plane + h * shape[3], 1, images->dtype,
-                             (const char *)images->data + (start + h * stride[2]) * size, stride[3], shape[3]);
+                             (const char *)images->data + (start + h * stride[2]) * size, stride[3],
+                             shape[3]);
 }
 
 int64_t reel_pieces(const reel_call *call, int64_t count)

@@ -19,34 +19,43 @@ REEL_INLINE void finish_direction(bool exact, int i, const xent_sums *sums, reel
     XENT_PUT(exact, &rows->mean, i, reel_pair_div(exact, reel_pair_add(exact, above, left), d));
 }
 
-/* S log1p(x) - sum y' (z - m). A small x keeps its digits where it is subnormal. */
-REEL_INLINE reel_pair finish_loss(bool exact, int i, const xent_sums *sums, const xent_rows *rows)
+/* u (S log1p(x) - sum y' (z - m)). A small x keeps its digits where it is subnormal; a sum near the largest
+ * numbers grows last. */
+REEL_INLINE reel_pair finish_loss(bool exact, int i, const xent_sums *sums, const xent_rows *rows,
+                                  reel_pair u)
 {
-    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact));
-    reel_pair labels = FINISH_SUM(sums, XENT_LABELS, i), x = XENT_AT(exact, &rows->others, i);
+    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(exact)), one = reel_vector_of(1);
+    reel_pair labels = FINISH_SUM(sums, XENT_LABELS, i), distance = FINISH_SUM(sums, XENT_DISTANCE, i);
     reel_pair log = reel_pair_mul(exact, labels, XENT_AT(exact, &rows->log, i));
-    if (exact)
-        log = reel_pair_select(x.hi < 1, reel_pair_scale(reel_pair_mul(exact, labels, x), unit), log);
-    reel_pair distance = FINISH_SUM(sums, XENT_DISTANCE, i);
-    return reel_pair_sub(exact, log, reel_pair_scale(distance, reel_load(rows->grow + i)));
+    if (!exact)
+        return reel_pair_mul(exact, u, reel_pair_sub(exact, log, distance));
+    reel_pair x = XENT_AT(exact, &rows->others, i);
+    log = reel_pair_select(x.hi < 1, reel_pair_scale(reel_pair_mul(exact, labels, x), unit), log);
+    reel_vector grow = reel_load(rows->grow + i), shrink = reel_load(rows->shrink + i);
+    reel_mask large = reel_magnitude(distance.hi) >= 0x1p700;
+    log = reel_pair_scale(log, reel_select(large, shrink, one));
+    distance = reel_pair_scale(distance, reel_select(large, one, grow));
+    reel_pair loss = reel_pair_mul(exact, u, reel_pair_sub(exact, log, distance));
+    return reel_pair_scale(loss, reel_select(large, grow, one));
 }
 
-/* sum v (S p - y') = (S v* - sum y' v) + S mean, or S (v* + mean) - sum y' v where S is not finite. */
+/* u sum v (S p - y') = u ((S v* - sum y' v) + S mean), or u (S (v* + mean) - sum y' v) where S is not
+ * finite. */
 REEL_INLINE reel_pair finish_directional(bool exact, int i, const xent_sums *sums, const xent_rows *rows,
-                                         reel_pair labels)
+                                         reel_pair labels, reel_pair u)
 {
     reel_pair middle = XENT_AT(exact, &rows->middle, i), mean = XENT_AT(exact, &rows->mean, i);
     reel_pair labels_v = FINISH_SUM(sums, XENT_LABELS_V, i);
     reel_pair fall = reel_pair_sub(exact, reel_pair_mul(exact, labels, middle), labels_v);
     reel_pair whole = reel_pair_add(exact, fall, reel_pair_mul(exact, labels, mean));
     reel_vector plain = labels.hi * (middle.hi + mean.hi) - labels_v.hi;
-    return reel_pair_select(reel_magnitude(labels.hi) < INFINITY, whole, reel_pair_of(plain));
+    whole = reel_pair_select(reel_magnitude(labels.hi) < INFINITY, whole, reel_pair_of(plain));
+    return reel_pair_mul(exact, u, whole);
 }
 
-/* u times a row's number, as a value and its rounding error. */
-REEL_INLINE void finish_value(bool exact, reel_xent_panel *panel, int i, reel_pair u, reel_pair number)
+/* As a value and its rounding error. */
+REEL_INLINE void finish_value(bool exact, reel_xent_panel *panel, int i, reel_pair value)
 {
-    reel_pair value = reel_pair_mul(exact, u, number);
     reel_vector rounded = reel_pair_value(exact, value), rest = (value.hi - rounded) + value.lo;
     reel_store(panel->value[0] + i, rounded);
     reel_store(panel->value[1] + i, reel_select(reel_magnitude(rest) < INFINITY, rest, (reel_vector){0}));
@@ -84,9 +93,9 @@ REEL_INLINE void finish_rows(bool exact, const reel_xent_job *job, const xent_su
     if (xent_wants_direction(job))
         finish_direction(exact, i, sums, d, rows);
     if (xent_wants(job, REEL_XENT_LOSS))
-        finish_value(exact, panel, i, u, finish_loss(exact, i, sums, rows));
+        finish_value(exact, panel, i, finish_loss(exact, i, sums, rows, u));
     if (xent_wants(job, REEL_XENT_DIRECTIONAL))
-        finish_value(exact, panel, i, u, finish_directional(exact, i, sums, rows, labels));
+        finish_value(exact, panel, i, finish_directional(exact, i, sums, rows, labels, u));
 }
 
 void reel_xent_finish_rows(const reel_xent_job *job, const xent_sums *sums, reel_xent_panel *panel,
