@@ -158,7 +158,8 @@ struct reel_use_named_arguments;
 typedef void *(*reel_allocator)(void *user, void *pointer, size_t old_size, size_t new_size);
 
 /* The files that Reel touches, and its printed output, go through this table. Each function returns
- * a negative errno value on failure. NULL members take the standard ones. */
+ * a negative errno value on failure. NULL members take the standard ones, and so do those that a smaller
+ * `size` leaves out. */
 typedef struct reel_io {
     size_t  size;                                   /* sizeof(reel_io)                             */
     void   *user;                                   /* handed to each function                     */
@@ -647,7 +648,7 @@ REEL_UNARY_(ones_like);
  * The calls, their arguments and their names are TensorFlow's; docs/softmax-cross-entropy.md has the
  * derivation and a table of what differs. f16, bf16, f32 and f64; the small types are computed wider and
  * rounded once. labels and logits broadcast against each other by NumPy's rules, and each gradient is
- * summed to the shape of the input it belongs to. The loss has the (broadcast) logits' shape without the
+ * summed to the shape of the input it belongs to. The class axis counts in the logits' own dimensions. The loss has the (broadcast) logits' shape without the
  * class axis. A class with a logit of -inf and label 0 adds nothing. An empty batch gives an empty
  * loss; zero classes are an error. */
 
@@ -655,7 +656,8 @@ typedef enum reel_semantics {
     REEL_SEMANTICS_DEFAULT,                         /* EXACT, but TENSORFLOW for the raw ops       */
     REEL_EXACT,                                     /* gradients of the value returned, for any labels */
     REEL_TENSORFLOW                                 /* d/d logits = p - y as TensorFlow documents it,
-                                                       right where labels sum to 1; 0 * inf = NaN  */
+                                                       right where labels sum to 1; 0 * inf = NaN.
+                                                       Integer labels do sum to 1: there is no difference */
 } reel_semantics;
 
 typedef enum reel_reduction {
@@ -680,7 +682,7 @@ typedef enum reel_label_policy {                    /* an integer label outside 
  *
  * and the mean's weight is sum_i r_i for dense labels and sum_i r_i w_(label i) for integer labels, over
  * the rows that count. Where PyTorch's cross_entropy has the option, this is its definition. Class and row
- * weights are data: no gradient goes into them. */
+ * weights are data: no gradient goes into them. A row of weight 0 does not count, whatever is in it. */
 #define REEL_CROSS_ENTROPY_OPTIONS_                                                                  \
     const char    *name;                            /* shown in messages, prints and drawings      */\
     reel_semantics semantics;                                                                        \
@@ -1021,9 +1023,10 @@ typedef struct reel_sgd_options {
     reel_sgd_at(REEL_HERE, &(const reel_sgd_options){.size = sizeof(reel_sgd_options), __VA_ARGS__})
 REEL_API bool reel_sgd_at(REEL_PLACE, const reel_sgd_options *options);
 
-/* What the optimisers below remember of a parameter: one leaf, at first zeros, of `parts` times the parameter's
- * elements one behind the other, and at the end the number of steps taken. In f64 for an f64 parameter, in f32
- * for all others. To save it and restore it is all that resuming needs. */
+/* What the optimisers below remember of a parameter: one leaf, at first zeros, of `parts` times the
+ * parameter's elements one behind the other, and at the end the number of steps taken. In f64 for an f64
+ * parameter, in f32 for all others. To save it and restore it is all that resuming needs. rmsprop has 1 part,
+ * and 1 more each with momentum and where it is centred; adam and adamw have 2, or 3 with amsgrad. */
 #define reel_optimiser_state(...) reel_optimiser_state_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_tensor reel_optimiser_state_at(REEL_PLACE, reel_tensor parameter, int parts);
 
@@ -1043,11 +1046,13 @@ typedef struct reel_rmsprop_options {
 } reel_rmsprop_options;
 
 /* One step of RMSprop over all parameters, as PyTorch defines it:
- *     g = gradient + weight_decay w      s = alpha s + (1 - alpha) g g      w = w - learning_rate g / (sqrt(s) + epsilon)
- * Centred, with a = alpha a + (1 - alpha) g, the root is of s - a a; with momentum, w moves by learning_rate b,
- * b = momentum b + g / (sqrt(s) + epsilon). It checks everything, then writes. */
+ *     g = gradient + weight_decay w      s = alpha s + (1 - alpha) g g
+ *     w = w - learning_rate g / (sqrt(s) + epsilon)
+ * Centred, with a = alpha a + (1 - alpha) g, the root is of s - a a; with momentum, w moves by
+ * learning_rate b, b = momentum b + g / (sqrt(s) + epsilon). It checks everything, then writes. */
 #define reel_rmsprop(...)                                                                            \
-    REEL_NAMED_CALL_(bool, reel_rmsprop_at, reel_rmsprop_options, .alpha = .99 REEL_COMMA_ .epsilon = 1e-8, __VA_ARGS__)
+    REEL_NAMED_CALL_(bool, reel_rmsprop_at, reel_rmsprop_options,                                    \
+                     .alpha = .99 REEL_COMMA_ .epsilon = 1e-8, __VA_ARGS__)
 REEL_API bool reel_rmsprop_at(REEL_PLACE, const reel_rmsprop_options *options);
 
 typedef struct reel_adam_options {
@@ -1066,8 +1071,8 @@ typedef struct reel_adam_options {
 /* Step t (from 1 on, counted in the states) of Adam over all parameters, as PyTorch defines it:
  *     g = gradient + weight_decay w      m = beta1 m + (1 - beta1) g      v = beta2 v + (1 - beta2) g g
  *     w = w - learning_rate / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
- * AdamW leaves the gradient alone, and begins with w = w - learning_rate weight_decay w. With amsgrad the root is
- * of u = max(u, v). They check everything, then write. */
+ * AdamW leaves the gradient alone, and begins with w = w - learning_rate weight_decay w. With amsgrad the
+ * root is of u = max(u, v). They check everything, then write. */
 #define reel_adam(...)                                                                               \
     REEL_NAMED_CALL_(bool, reel_adam_at, reel_adam_options,                                          \
                      .beta1 = .9 REEL_COMMA_ .beta2 = .999 REEL_COMMA_ .epsilon = 1e-8, __VA_ARGS__)
@@ -1085,7 +1090,8 @@ REEL_API reel_tensor reel_global_norm_at(REEL_PLACE, reel_tensors xs);
 /* Scales all gradients by min(1, most / (norm + 1e-6)), norm being their global norm, and returns the norm
  * (PyTorch's clip_grad_norm_). Sets clipped[i], which may be the list that the gradients came in. */
 #define reel_clip_gradients(...) reel_clip_gradients_at(REEL_HERE, __VA_ARGS__)
-REEL_API reel_tensor reel_clip_gradients_at(REEL_PLACE, reel_tensors gradients, double most, reel_tensor *clipped);
+REEL_API reel_tensor reel_clip_gradients_at(REEL_PLACE, reel_tensors gradients, double most,
+                                            reel_tensor *clipped);
 
 
 /* ---- Checking gradients -------------------------------------------------------------------------------- */

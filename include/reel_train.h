@@ -152,8 +152,8 @@ REEL_API bool reel_plot_svg(reel_plot *plot, const char *path, const reel_io *io
 
 /* Files are written beside the old one, synced to the disk and then put in its place, so whatever fails, and
  * even if the power does, the path names a whole file: the old one or the new one. Only regular files are
- * written over. What is read is checked to the last byte before it is believed. Messages name the file and the
- * byte. `io` may be NULL everywhere. */
+ * written over. What is read is checked to the last byte before it is believed. Messages name the file and
+ * the byte. `io` may be NULL everywhere. */
 
 typedef struct reel_stored_tensor {
     const char *name;                               /* UTF-8                                       */
@@ -168,9 +168,9 @@ typedef struct reel_stored_text {
     const char *key, *value;                        /* UTF-8                                       */
 } reel_stored_text;
 
-/* A .safetensors file: named tensors, and metadata. For writing, the arrays are the caller's, and count, bytes
- * and offset of each tensor are set; after reading they belong to the object, sorted by their place in the file
- * (the metadata by key), and the data is aligned to 64. */
+/* A .safetensors file: named tensors, and metadata. For writing, the arrays are the caller's, and count,
+ * bytes and offset of each tensor are set; after reading they belong to the object, sorted by their place in
+ * the file (the metadata by key), and the data is aligned to 64. */
 typedef struct reel_safetensors {
     reel_stored_tensor *tensor;
     size_t              tensors;
@@ -196,8 +196,8 @@ REEL_API bool reel_safetensors_write(reel_safetensors *object, const char *path,
 /* Gives back what was read. What the caller put there stays the caller's. */
 REEL_API void reel_safetensors_free(reel_safetensors *object);
 
-/* A .npy file: one array. NumPy has no bf16; it stands there as "V2", two bytes without a meaning, as arrays of
- * ml_dtypes' bfloat16 do. */
+/* A .npy file: one array. NumPy has no bf16; it stands there as "V2", two bytes without a meaning, as arrays
+ * of ml_dtypes' bfloat16 do. */
 typedef struct reel_npy {
     reel_dtype     dtype;
     reel_shape     shape;
@@ -219,11 +219,10 @@ REEL_API void reel_npy_free(reel_npy *array);
 
 /* ---- Initialisers -------------------------------------------------------------------------------- */
 
-/* Variables on a tape, from its random generator: the same seed and calls give the same numbers. The fans of a
- * weight are the numbers of values that go into one of its outputs, and that one of its inputs goes into:
- *     [in, out], of reel_matmul(x, w)             in, out
- *     [out, in, k...], of a convolution           in k..., out k...  (the product of the kernel's sizes; with
- *                                                 groups, `in` and `out` are those of one group)
+/* Variables on a tape, from its random generator: the same seed and calls give the same numbers. The fans of
+ * a weight are the numbers of values that go into one of its outputs, and that one of its inputs goes into:
+ *     [in, out], of reel_matmul(x, w)                 in and out
+ *     [out, in / groups, k...], of a convolution      in / groups k... and out k..., times the kernel's sizes
  * A weight of another rank has none. */
 REEL_API bool reel_fans(reel_shape shape, int64_t *fan_in, int64_t *fan_out);
 
@@ -241,8 +240,8 @@ REEL_API reel_tensor reel_init_uniform_at(REEL_PLACE, reel_tape *tape, reel_shap
                                           double most);
 #define reel_init_uniform(...)        reel_init_uniform_at(REEL_HERE, __VA_ARGS__)
 
-/* Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010: variance
- * 2 / (in + out), for layers before a tanh or a softmax. */
+/* Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010:
+ * variance 2 / (in + out), for layers before a tanh or a softmax. */
 REEL_INIT_(glorot_normal);
 #define reel_init_glorot_normal(...)  reel_init_glorot_normal_at(REEL_HERE, __VA_ARGS__)
 REEL_INIT_(glorot_uniform);
@@ -281,7 +280,7 @@ typedef struct reel_parameters {
     size_t          room;
 } reel_parameters;
 
-/* Both return the tensor, and name it on its tape; on failure a failed tensor, with the error on the tape too.
+/* Both return the tensor, and name it on its tape; on failure a failed tensor, the error on the tape too.
  *     reel_tensor w = reel_parameters_add(&model, "hidden.weight", reel_init_he_normal(tape, ...)); */
 #define reel_parameters_add(...)       reel_parameters_add_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_tensor reel_parameters_add_at(REEL_PLACE, reel_parameters *parameters, const char *name,
@@ -302,8 +301,8 @@ REEL_API size_t reel_parameters_freeze(reel_parameters *parameters, const char *
 /* A line for each: name, shape, dtype, number of elements. */
 REEL_API bool reel_parameters_print(const reel_parameters *parameters, const reel_io *io);
 
-/* All of them, as a .safetensors file. Loading checks that the file has these names and no others, with the same
- * dtypes and shapes, before it writes the first. */
+/* All of them, as a .safetensors file. Loading checks that the file has these names and no others, with the
+ * same dtypes and shapes, before it writes the first. */
 REEL_API bool reel_parameters_save(reel_parameters *parameters, const char *path, const reel_io *io);
 REEL_API bool reel_parameters_load(reel_parameters *parameters, const char *path, const reel_io *io);
 
@@ -322,8 +321,8 @@ REEL_API double reel_schedule_step(double rate, double factor, int64_t every, in
  * least + (rate - least) (1 + cos(pi p)) / 2   (Loshchilov and Hutter, "SGDR", 2017). */
 REEL_API double reel_schedule_cosine(double rate, double least, int64_t warm_up, int64_t steps, int64_t t);
 
-/* From rate / 25 up to `rate` at step 0.3 steps - 1, and down to rate / 250,000 at step steps - 1, both along half a
- * cosine (Smith and Topin, "Super-convergence", 2018, in PyTorch's form). */
+/* From rate / 25 up to `rate` at step 0.3 steps - 1, and down to rate / 250,000 at step steps - 1, both along
+ * half a cosine (Smith and Topin, "Super-convergence", 2018, in PyTorch's form). */
 REEL_API double reel_schedule_one_cycle(double rate, int64_t steps, int64_t t);
 
 typedef enum reel_schedule_kind {

@@ -150,6 +150,8 @@ static reel_tensor calls_v1(REEL_PLACE, const reel_cross_entropy_v1 *arguments, 
     if (arguments->dim != REEL_NO_AXIS && arguments->dim != axis && !reel_failed(tape)) {
         reel_error_set_at(file, line, tape, "%s: dim is %d and axis is %d: give one of them", call,
                           arguments->dim, axis);
+        if (a.counted)
+            *a.counted = (reel_tensor){tape, 0, 0};
         return (reel_tensor){tape, 0, 0};
     }
     if (stop && a.labels.tape)

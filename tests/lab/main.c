@@ -1,5 +1,5 @@
-/* reel-lab-trials [--verbose] [mutations] [networks [N]] [needle] [kinks] [time]: what the lab must show; all of it
- * where nothing is named. Exit status 0 if it does.
+/* reel-lab-trials [--verbose] [mutations] [networks [N]] [needle] [kinks] [time]: what the lab must show;
+ * all of it where nothing is named. Exit status 0 if it does.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,19 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-uint64_t lab_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-int lab_below(uint64_t *state, int n)
-{
-    return (int)(lab_random(state) % (uint64_t)n);
-}
 
 static bool main_is_named(int argc, char **argv, const char *trial)
 {

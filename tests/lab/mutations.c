@@ -1,10 +1,10 @@
-/* VJPs broken on purpose. A mutant is an op with another's samples, shape rule and forward, whose VJP asks the
- * right one and then spoils what it says. It stands in the middle of a small network,
+/* VJPs broken on purpose. A mutant is an op with another's samples, shape rule and forward, whose VJP asks
+ * the right one and then spoils what it says. It stands in the middle of a small network,
  *
  *     x -> a = 1 x -> b = mutant(a) -> y = b + b b / 2
  *
- * and the lab, which sees x and y alone, must say FAIL and blame b. A mutant whose gradient comes out right all the
- * same (the transpose of a row, say) is no mutant; then the next smaller sample is tried.
+ * and the lab, which sees x and y alone, must say FAIL and blame b. A mutant whose gradient comes out
+ * right all the same (the transpose of a row, say) is no mutant; then the next smaller sample is tried.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum mutation { MUTATION_NONE, MUTATION_SIGN, MUTATION_FACTOR, MUTATION_TERM, MUTATION_ELEMENT, MUTATION_TRANSPOSED,
-                MUTATION_DETACHED, MUTATION_ACCUMULATION, MUTATIONS };
+enum mutation { MUTATION_NONE, MUTATION_SIGN, MUTATION_FACTOR, MUTATION_TERM, MUTATION_ELEMENT,
+                MUTATION_TRANSPOSED, MUTATION_DETACHED, MUTATION_ACCUMULATION, MUTATIONS };
 
 static const char *const mutation_name[MUTATIONS] = {
     "", "sign", "factor 2", "missing term", "one element, 1 %", "transposed", "detached", "accumulation",
@@ -31,7 +31,7 @@ struct mutant {
     int64_t        element;                         /* MUTATION_ELEMENT                            */
 };
 
-/* ---- Spoiling ------------------------------------------------------------------------------------------------------ */
+/* ---- Spoiling -------------------------------------------------------------------------------------- */
 
 /* 1 everywhere but at some elements, in the dtype and shape of x. */
 static reel_tensor mutation_mask(reel_tensor x, int64_t from, int64_t to, double value)
@@ -42,7 +42,8 @@ static reel_tensor mutation_mask(reel_tensor x, int64_t from, int64_t to, double
         return REEL_NONE;
     for (int64_t i = 0; i < count; i++)
         mask[i] = i >= from && i < to ? value : 1;
-    reel_tensor constant = reel_constant(x.tape, reel_shape_of(x), reel_values_from_f64(reel_dtype_of(x), mask, (size_t)count));
+    reel_tensor constant =
+        reel_constant(x.tape, reel_shape_of(x), reel_values_from_f64(reel_dtype_of(x), mask, (size_t)count));
     free(mask);
     return constant;
 }
@@ -102,7 +103,7 @@ static void mutation_vjp(const reel_call *call, const reel_tensor dy[], reel_ten
             dx[i] = mutation_spoil(m, call, dx[i]);
 }
 
-/* ---- The network ------------------------------------------------------------------------------------------------------ */
+/* ---- The network ----------------------------------------------------------------------------------- */
 
 struct mutation_network {
     reel_tape  *tape;
@@ -174,7 +175,7 @@ static void mutation_forget(struct mutation_network *n)
     op_sample_free(&n->sample);
 }
 
-/* ---- Choosing a sample ------------------------------------------------------------------------------------------------ */
+/* ---- Choosing a sample ----------------------------------------------------------------------------- */
 
 /* The gradients into all inputs, one behind the other; NULL where there are none. */
 static double *mutation_gradients(const struct mutation_network *n, int64_t *count, int64_t *first_of)
@@ -224,7 +225,8 @@ static bool mutation_shows(struct mutant *m, int sample, reel_dtype dtype)
     right.op.vjp = m->original->vjp;
     struct mutation_network a, b;
     int64_t count = 0, other = 0, first_of[REEL_SAMPLE_INPUTS];
-    double *good = mutation_record(&a, &right, sample, dtype) ? mutation_gradients(&a, &count, first_of) : NULL;
+    double *good =
+        mutation_record(&a, &right, sample, dtype) ? mutation_gradients(&a, &count, first_of) : NULL;
     if (good && m->mutation == MUTATION_ELEMENT)
         mutation_choose_element(m, &a, good, count, first_of);
     double *bad = mutation_record(&b, m, sample, dtype) ? mutation_gradients(&b, &other, first_of) : NULL;
@@ -278,7 +280,7 @@ static int mutation_find_sample(struct mutant *m, reel_dtype dtype)
     }
 }
 
-/* ---- The run ------------------------------------------------------------------------------------------------------------- */
+/* ---- The run --------------------------------------------------------------------------------------- */
 
 struct mutation_counts {
     int made, failed, blamed, named, none;
@@ -352,13 +354,14 @@ bool lab_trial_mutations(bool verbose)
             mutation_try(op, mutation, REEL_F64, verbose, &c);
             mutation_try(op, mutation, REEL_F32, verbose, &c);
         }
-        printf("%-18s %6d %6d %7d %12d %8d\n", mutation_name[mutation], c.made, c.failed, c.blamed, c.named, c.none);
+        printf("%-18s %6d %6d %7d %12d %8d\n", mutation_name[mutation], c.made, c.failed, c.blamed, c.named,
+               c.none);
         total.made += c.made;
         total.failed += c.failed;
         total.blamed += c.blamed;
         total.named += c.named;
     }
-    printf("%d ops, %d mutants: %d answered with FAIL, %d with the right node blamed, %d with the cause named\n", ops,
-           total.made, total.failed, total.blamed, total.named);
+    printf("%d ops, %d mutants: %d answered with FAIL, %d with the right node blamed, %d with the cause "
+           "named\n", ops, total.made, total.failed, total.blamed, total.named);
     return total.made > 0 && total.failed == total.made && total.blamed == total.made;
 }

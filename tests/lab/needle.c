@@ -13,7 +13,8 @@
 
 enum { NEEDLE_COUNT = 20000 };
 
-/* y = sum c_i (x_i + x_i^2 / 3 + x_i^3 / 9), with the derivatives of some elements off by a part of themselves. */
+/* y = sum c_i (x_i + x_i^2 / 3 + x_i^3 / 9), with the derivatives of some elements off by a part of
+ * themselves. */
 struct needle {
     double c[NEEDLE_COUNT];
     int    wrong;                                   /* how many elements                           */
@@ -70,8 +71,8 @@ static bool needle_by_elements(struct needle *n, double *x)
 {
     needle_draw(n, x, 1);
     n->wrong = 1;
-    reel_gradcheck_report r = reel_gradcheck_function(.forward = needle_forward, .backward = needle_backward, .user = n,
-                                                      .x = x, .x_shape = REEL_SHAPE(NEEDLE_COUNT));
+    reel_gradcheck_report r = reel_gradcheck_function(.forward = needle_forward, .backward = needle_backward,
+                                                      .user = n, .x = x, .x_shape = REEL_SHAPE(NEEDLE_COUNT));
     bool found = r.verdict == REEL_FAIL && r.failed == 1 && r.worst[0].element == n->at[0];
     printf("one of %d elements wrong by 50 %%: element %d; %s element %lld, ratio %.3f, %lld others pass\n",
            NEEDLE_COUNT, n->at[0], found ? "FAIL at" : "not found; worst", (long long)r.worst[0].element,
@@ -87,9 +88,10 @@ static bool needle_by_directions(struct needle *n, double *x, int k, int wrong, 
     for (int seed = 0; seed < seeds; seed++) {
         needle_draw(n, x, (uint64_t)seed + 10);
         n->wrong = wrong;
-        reel_gradcheck_report r = reel_gradcheck_function(.forward = needle_forward, .backward = needle_backward,
-                                                          .user = n, .x = x, .x_shape = REEL_SHAPE(NEEDLE_COUNT),
-                                                          .directions = k, .seed = (uint64_t)seed);
+        reel_gradcheck_report r =
+            reel_gradcheck_function(.forward = needle_forward, .backward = needle_backward, .user = n, .x = x,
+                                    .x_shape = REEL_SHAPE(NEEDLE_COUNT), .directions = k,
+                                    .seed = (uint64_t)seed);
         stated += fabs(n->by[0]) > r.seen_above;
         missed += r.verdict != REEL_FAIL && fabs(n->by[0]) > r.seen_above;
         above = fmax(above, r.seen_above);
@@ -97,8 +99,9 @@ static bool needle_by_directions(struct needle *n, double *x, int k, int wrong, 
     }
     double allowed = wrong == 1 ? 0 : chance, part = stated ? (double)missed / stated : 0;
     double spread = 3 * sqrt(allowed * (1 - allowed) / seeds);
-    printf("%d direction%s, %d wrong: an error above %.1e is seen; stated to be missed in at most %5.1f %%, missed in "
-           "%5.1f %% of %d\n", k, k == 1 ? " " : "s", wrong, above, 100 * allowed, 100 * part, stated);
+    printf("%d direction%s, %d wrong: an error above %.1e is seen; stated to be missed in at most %5.1f %%, "
+           "missed in %5.1f %% of %d\n", k, k == 1 ? " " : "s", wrong, above, 100 * allowed, 100 * part,
+           stated);
     return part <= allowed + spread && stated > seeds * 9 / 10;
 }
 
@@ -114,15 +117,15 @@ bool lab_trial_needle(int seeds)
     return good;
 }
 
-/* ---- Kinks ----------------------------------------------------------------------------------------------------------- */
+/* ---- Kinks ----------------------------------------------------------------------------------------- */
 
 static bool needle_is_kink(const char *what, reel_tensor y, reel_tensor x, int64_t undecided)
 {
     reel_gradcheck_report r = reel_gradcheck(y, REEL_TENSORS(x));
     bool good = r.verdict == REEL_CANNOT_TELL && r.failed == 0 && r.undecided == undecided &&
                 r.worst[0].doubt == REEL_KINK;
-    printf("%-28s %s: %lld pass, %lld cannot be told (%s)\n", what, reel_verdict_name(r.verdict), (long long)r.passed,
-           (long long)r.undecided, reel_doubt_text(r.worst[0].doubt));
+    printf("%-28s %s: %lld pass, %lld cannot be told (%s)\n", what, reel_verdict_name(r.verdict),
+           (long long)r.passed, (long long)r.undecided, reel_doubt_text(r.worst[0].doubt));
     return good;
 }
 
@@ -142,7 +145,7 @@ bool lab_trial_kinks(void)
     return good;
 }
 
-/* ---- Time ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------------ */
 
 static double needle_now(void)
 {
@@ -167,8 +170,8 @@ bool lab_trial_time(void)
             best[alone] = fmin(best[alone], needle_now() - start);
         }
     printf("unreduced loss, 32 x 10, f64, %lld derivatives: %.3f ms and %lld replays with rows together, "
-           "%.3f ms and %lld element by element\n", (long long)r[0].passed, best[0], (long long)r[0].replays, best[1],
-           (long long)r[1].replays);
+           "%.3f ms and %lld element by element\n",
+           (long long)r[0].passed, best[0], (long long)r[0].replays, best[1], (long long)r[1].replays);
     bool good = r[0].verdict == REEL_PASS && r[1].verdict == REEL_PASS;
     reel_tape_free(tape);
     return good;

@@ -1,5 +1,5 @@
-/* What the gradient-check lab must show: wrong gradients are found, right ones are not called wrong. Each trial
- * prints its counts and says whether they are what they must be.
+/* What the gradient-check lab must show: wrong gradients are found, right ones are not called wrong. Each
+ * trial prints its counts and says whether they are what they must be.
  *
  * SPDX-License-Identifier: MIT
  */
