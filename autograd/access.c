@@ -59,10 +59,19 @@ const char *reel_name_of(reel_tensor x)
     return node && node->name ? node->name : "";
 }
 
+/* Whether x's numbers can be had. A VJP is made of ops: numbers that it read would stand still in a replay. */
+static bool readable(const char *file, int line, const char *what, reel_tensor x)
+{
+    if (!reel_usable(file, line, what, x))
+        return false;
+    return !x.tape->in_vjp ||
+           reel_tape_fail(x.tape, file, line, what,
+                          "a VJP cannot read numbers: they would stand still in a replay and in second derivatives");
+}
+
 const void *reel_data(reel_tensor x)
 {
-    return reel_failed(x.tape) || !reel_usable(NULL, 0, "data", x) ? NULL
-                                                                   : reel_node_data(x.tape, access_node(x));
+    return reel_failed(x.tape) || !readable(NULL, 0, "data", x) ? NULL : reel_node_data(x.tape, access_node(x));
 }
 
 void reel_strides_of(reel_tensor x, int64_t strides[REEL_MAX_RANK])
@@ -104,7 +113,7 @@ void reel_array_set(const reel_array *array, const reel_values *values)
 
 bool reel_read_at(REEL_PLACE, reel_tensor x, void *buffer, size_t bytes)
 {
-    if (!reel_usable(file, line, "read", x))
+    if (!readable(file, line, "read", x))
         return false;
     const reel_node *node = access_node(x);
     size_t wanted = (size_t)node->count * reel_dtype_size(node->dtype);
@@ -118,7 +127,7 @@ bool reel_read_at(REEL_PLACE, reel_tensor x, void *buffer, size_t bytes)
 
 bool reel_read_f64_at(REEL_PLACE, reel_tensor x, double *buffer, size_t count)
 {
-    if (!reel_usable(file, line, "read_f64", x))
+    if (!readable(file, line, "read_f64", x))
         return false;
     const reel_node *node = access_node(x);
     if (count != (size_t)node->count || (!buffer && count))
@@ -132,7 +141,7 @@ bool reel_read_f64_at(REEL_PLACE, reel_tensor x, double *buffer, size_t count)
 double reel_item_at(REEL_PLACE, reel_tensor x)
 {
     double value = NAN;
-    if (!reel_usable(file, line, "item", x))
+    if (!readable(file, line, "item", x))
         return value;
     const reel_node *node = access_node(x);
     if (node->count != 1) {

@@ -155,7 +155,7 @@ static inline bool same_layout(const reel_node *a, const reel_node *b)
 /* Finds the inputs' nodes; false where the call is not plain. */
 static inline bool inputs_are_plain(const reel_tape *tape, const reel_op *op, reel_tensors inputs, reel_node *in[])
 {
-    if (op->shape || inputs.count - 1 >= REEL_KERNEL_INPUTS || inputs.count != (size_t)op->inputs ||
+    if (op->size < sizeof *op || op->shape || inputs.count - 1 >= REEL_KERNEL_INPUTS || inputs.count != (size_t)op->inputs ||
         (op->writes && !(op->flags & REEL_OP_IN_SWEEP)) || !(in[0] = plain_input(tape, inputs.tensor[0])))
         return false;
     for (size_t i = 1; i < inputs.count; i++)

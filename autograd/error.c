@@ -71,6 +71,14 @@ bool reel_call_error(const reel_call *call, const char *format, ...)
     return false;
 }
 
+reel_description reel_call_describe(const reel_call *call, int input)
+{
+    if (call->input)
+        return reel_describe(call->input[input]);
+    const reel_node *head = reel_node_at(call->tape, call->tape->here_node);
+    return reel_describe(reel_handle(call->tape, reel_node_inputs(head)[input]));
+}
+
 bool reel_tape_out_of_memory(reel_tape *tape, const char *file, int line, const char *op, size_t bytes)
 {
     if (tape->memory.over_cap)

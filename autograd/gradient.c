@@ -199,7 +199,8 @@ static bool still_as_read(const struct sweep *s, const reel_node *node)
             continue;
         const reel_leaf *leaf = base->op ? NULL : base->attributes;
         return reel_tape_fail(s->tape, s->file, s->line, "gradient",
-                              "%s at %s:%d read %s, which was overwritten since, at %s:%d", node->op->name,
+                              "%s at %s:%d read %s, which was overwritten since, at %s:%d: replay its section, or "
+                              "record it again", node->op->name,
                               node->file, node->line, reel_describe(reel_handle(s->tape, input[i])).text,
                               leaf ? leaf->writer_file : "a temporary", leaf ? leaf->writer_line : 0);
     }
@@ -330,7 +331,9 @@ static bool sweep_node(const struct sweep *s, uint32_t head)
     uint32_t recorded_from = s->tape->nodes;
     if (!watch(s, node, &call, &v, false))
         return false;
+    s->tape->in_vjp = true;
     node->op->vjp(&call, v.dy, v.dxs, v.wanteds);
+    s->tape->in_vjp = false;
     if (reel_failed(s->tape) || !watch(s, node, &call, &v, true) || !take_contributions(s, head, &v))
         return false;
     let_go(s, head, recorded_from);
@@ -387,7 +390,8 @@ static bool check_x(struct sweep *s, reel_tensor x, size_t i)
     const reel_node *node = reel_node_at(s->tape, x.node);
     if (!(node->flags & REEL_NODE_VARIABLE))
         return reel_tape_fail(s->tape, s->file, s->line, "gradient",
-                              "no variable reaches %s, recorded at %s:%d: make it with reel_variable()",
+                              "no variable reaches %s, recorded at %s:%d: make it with reel_variable(), or with "
+                              "reel_wrap(.variable = true)",
                               reel_describe(x).text, node->file, node->line);
     if (x.node < s->lowest)
         s->lowest = x.node;

@@ -59,6 +59,7 @@ bool reel_execute(reel_tape *tape, uint32_t id)
         };
         tape->here_file = head->file;
         tape->here_line = head->line;
+        tape->here_node = id;
         if (!forward(&call))
             return false;
     }

@@ -4,6 +4,7 @@
 #include "core/dtype.h"
 #include "core/shape.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* While it runs, a node whose `sweep` is the number of this search has its twin in `gradient`. */
@@ -32,19 +33,62 @@ static void set_twin(const struct rerecord *r, uint32_t id, uint32_t twin)
     reel_node_at(tape, twin)->name = node->name;
 }
 
+/* Strides of an array without gaps whose dimensions lie in memory in the order that `like` gives. */
+static void strides_in_order(int rank, const int64_t *size, const int64_t *like, int64_t *strides)
+{
+    bool done[REEL_MAX_RANK] = {false};
+    int64_t stride = 1;
+    for (int round = 0; round < rank; round++) {
+        int next = -1;
+        for (int i = rank - 1; i >= 0; i--)
+            if (!done[i] && (next < 0 || llabs(like[i]) < llabs(like[next])))
+                next = i;
+        done[next] = true;
+        strides[next] = stride;
+        stride *= size[next] ? size[next] : 1;
+    }
+}
+
+reel_tensor reel_leaf_like(REEL_PLACE, reel_tape *tape, const reel_node *node, reel_dtype dtype, bool variable,
+                           const char *what)
+{
+    reel_shape shape = reel_make_shape(node->rank, node->shape);
+    reel_tensor leaf = reel_leaf_new(file, line, tape, dtype, &shape, variable, what);
+    if (!leaf.node)
+        return leaf;
+    reel_node *copy = reel_node_at(tape, leaf.node);
+    if (!reel_is_contiguous(node->rank, node->shape, node->strides)) {
+        int64_t *strides = reel_tape_get(tape, node->rank * sizeof *strides);
+        if (!strides) {
+            reel_tape_out_of_memory(tape, file, line, what, node->rank * sizeof *strides);
+            return (reel_tensor){tape, 0, 0};
+        }
+        strides_in_order(node->rank, node->shape, node->strides, strides);
+        copy->strides = strides;
+        if (!reel_is_contiguous(copy->rank, copy->shape, strides))
+            copy->flags &= (uint16_t)~REEL_NODE_CONTIGUOUS;
+    }
+    const int64_t *strides[] = {node->strides, copy->strides};
+    size_t from_size = reel_dtype_size(node->dtype), to_size = reel_dtype_size(dtype);
+    const char *from = reel_node_data(tape, node);
+    reel_walk walk;
+    for (reel_walk_start(&walk, node->rank, node->shape, 2, strides); walk.more; reel_walk_next(&walk))
+        reel_convert_strided(dtype, (char *)copy->data + walk.offset[1] * (int64_t)to_size, walk.step[1],
+                             (reel_dtype)node->dtype, from + walk.offset[0] * (int64_t)from_size, walk.step[0],
+                             walk.length);
+    return leaf;
+}
+
 /* A leaf with the node's value, in f64 where it is floating. */
 static bool copy_value(const struct rerecord *r, uint32_t id)
 {
     reel_tape *tape = r->section.tape;
     const reel_node *node = reel_node_at(tape, id);
-    reel_shape shape = reel_make_shape(node->rank, node->shape);
     reel_dtype dtype = reel_dtype_is_float(node->dtype) ? REEL_F64 : (reel_dtype)node->dtype;
-    reel_tensor copy = reel_leaf_new(node->file, node->line, tape, dtype, &shape,
-                                     node->flags & REEL_NODE_VARIABLE, "section_in_f64");
+    reel_tensor copy = reel_leaf_like(node->file, node->line, tape, node, dtype, node->flags & REEL_NODE_VARIABLE,
+                                      "section_in_f64");
     if (!copy.node)
         return false;
-    reel_array array = reel_node_array(tape, node);
-    reel_array_get(&array, dtype, reel_node_at(tape, copy.node)->data);
     set_twin(r, id, copy.node);
     return true;
 }

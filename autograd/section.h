@@ -25,6 +25,11 @@ const reel_section_note *reel_section_details(reel_section section);
 reel_section reel_section_with_note(REEL_PLACE, reel_tape *tape, uint32_t from, uint32_t to,
                                     const reel_section_note *note, const char *what);
 
+/* A leaf with a node's shape and its value in another dtype. Its memory has no gaps, and its dimensions lie in it in the
+ * node's own order, so that what was a view of the node can be a view of the leaf. */
+reel_tensor reel_leaf_like(REEL_PLACE, reel_tape *tape, const reel_node *node, reel_dtype dtype, bool variable,
+                           const char *what);
+
 /* Whether a section is on its tape, with an error on the tape where it is not. */
 bool reel_section_usable(REEL_PLACE, reel_section section, const char *what);
 

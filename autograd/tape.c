@@ -106,8 +106,10 @@ bool reel_tape_rewind_at(REEL_PLACE, reel_tape *tape, reel_mark mark)
     if (!tape)
         return false;
     if (!reel_tape_holds_mark(tape, mark))
-        return reel_tape_fail(tape, file, line, "rewind", "the mark is not on this tape%s",
-                              mark.tape == tape && !mark.nodes ? ": it was made after an error" : "");
+        return reel_tape_fail(tape, file, line, "rewind", "the mark %s",
+                              mark.tape != tape ? "belongs to another tape"
+                              : mark.nodes      ? "was rewound past"
+                                                : "was made after an error");
     tape->nodes = mark.nodes;
     tape->generation++;
     reel_arena_rewind(&tape->arena, mark.block, mark.used);

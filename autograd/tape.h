@@ -88,8 +88,10 @@ struct reel_tape {
     uint32_t    sweep;                              /* their count                                 */
     const char *inherit_file;                       /* the place that a VJP's nodes inherit        */
     int         inherit_line;
-    const char *here_file;                          /* the place of the call that runs now         */
+    const char *here_file;                          /* the place of the call that runs now,        */
     int         here_line;
+    uint32_t    here_node;                          /* ... and in a forward its node               */
+    bool        in_vjp;                             /* numbers must not be read now                */
     reel_piece *free_pieces[REEL_BUCKETS];
     uint32_t    swept;                              /* the last sweep that succeeded, whose gradients are
                                                        known to its nodes,                         */

@@ -26,8 +26,8 @@ int main(void)
     /* The first step: it is recorded, and it runs. */
     reel_mark from = reel_tape_mark(tape);
     reel_shape points = REEL_SHAPE(POINTS);
-    reel_tensor input = reel_wrap(.tape = tape, .dtype = REEL_F32, .shape = points, .data = t[0]);
-    reel_tensor wanted = reel_wrap(.tape = tape, .dtype = REEL_F32, .shape = points, .data = truth[0]);
+    reel_tensor input = reel_wrap(tape, .dtype = REEL_F32, .shape = points, .data = t[0]);
+    reel_tensor wanted = reel_wrap(tape, .dtype = REEL_F32, .shape = points, .data = truth[0]);
     reel_tensor miss = reel_sub(reel_add(reel_mul(a, input), b), wanted);
     reel_tensor loss = reel_mean(reel_mul(miss, miss));
     reel_tensor gradient[2];

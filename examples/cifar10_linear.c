@@ -212,11 +212,11 @@ static void make_model(job *job)
 static reel_tensor record_loss(job *job, reel_tensor logits, int64_t rows)
 {
     if (!job->one_hot) {
-        reel_tensor labels = reel_wrap(.tape = job->tape, .dtype = REEL_I32, .shape = REEL_SHAPE(rows),
+        reel_tensor labels = reel_wrap(job->tape, .dtype = REEL_I32, .shape = REEL_SHAPE(rows),
                                        .data = job->train.labels);
         return reel_mean(reel_sparse_softmax_cross_entropy_with_logits(.labels = labels, .logits = logits));
     }
-    reel_tensor labels = reel_wrap(.tape = job->tape, .dtype = REEL_F32,
+    reel_tensor labels = reel_wrap(job->tape, .dtype = REEL_F32,
                                    .shape = REEL_SHAPE(rows, REEL_IMAGE_CLASSES), .data = job->one_hot);
     if (job->options.v2)
         return reel_mean(reel_softmax_cross_entropy_with_logits(.labels = labels, .logits = logits));
@@ -239,7 +239,7 @@ static pass record_pass(job *job, const reel_batches *batches, bool learn)
 {
     pass pass = {.rows = batches->count};
     reel_mark from = reel_tape_mark(job->tape);
-    reel_tensor x = reel_wrap(.tape = job->tape, .dtype = REEL_F32,
+    reel_tensor x = reel_wrap(job->tape, .dtype = REEL_F32,
                               .shape = REEL_SHAPE(pass.rows, REEL_IMAGE_VALUES), .data = batches->values);
     pass.logits = reel_add(reel_matmul(x, job->weights), job->bias);
     if (learn) {

@@ -13,7 +13,8 @@
  * Errors.  Nothing here aborts or prints unasked. The tape keeps the first error; the call that failed
  *   and every later call on that tape return a failed handle (or false, or NULL) and change nothing.
  *   So a whole training step can be written without a check and asked once, with reel_failed(), at
- *   its end. One exception is outside our hands: BLIS, whose inner loops multiply the matrices, aborts
+ *   its end. Only a call whose every tensor is REEL_NONE has no tape to tell. In messages inputs count
+ *   from 1, rows, elements and axes from 0. One exception is outside our hands: BLIS, whose inner loops multiply the matrices, aborts
  *   where its start (some 70 KB, once a process) finds no memory; we make sure that there is more first.
  *
  * Promises.  The same program, seed and inputs give the same bits, with any number of threads.
@@ -249,8 +250,8 @@ REEL_API reel_tensor reel_constant_at(REEL_PLACE, reel_tape *tape, reel_shape sh
 
 typedef struct reel_wrap_options {
     size_t         size;
-    struct reel_use_named_arguments *named_arguments_only_;
     reel_tape     *tape;
+    struct reel_use_named_arguments *named_arguments_only_;
     reel_dtype     dtype;
     reel_shape     shape;
     void          *data;                            /* the first element                           */
@@ -259,12 +260,13 @@ typedef struct reel_wrap_options {
     bool           variable;                        /* gradients can be taken into it              */
 } reel_wrap_options;
 
-/* The caller's own memory as a tensor, without a copy. It must be aligned for its dtype and outlive the
- * tape, or be re-aimed with reel_point() before the next use. Strides may be zero or overlap; then
- * nothing may write through it. */
+/* The caller's own memory as a tensor, without a copy: reel_wrap(tape, .dtype = REEL_U8, .shape = ..., .data =
+ * ...). Nothing can check that there is as much memory as the shape and the dtype say. It must be
+ * aligned for its dtype and outlive the tape, or be re-aimed with reel_point() before the next use. Strides
+ * may be zero or overlap; then nothing may write through it. */
 REEL_API reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *options);
 #define reel_wrap(...)                                                                               \
-    reel_wrap_at(REEL_HERE, &(const reel_wrap_options){.size = sizeof(reel_wrap_options), __VA_ARGS__})
+    reel_wrap_at(REEL_HERE, &(const reel_wrap_options){.size = sizeof(reel_wrap_options), .tape = __VA_ARGS__})
 
 /* Re-aims a wrapped tensor at other memory of the same dtype, shape and strides. Values computed from
  * it stay as they are until a replay. */
@@ -320,7 +322,8 @@ REEL_API bool reel_write_at(REEL_PLACE, reel_tensor leaf, reel_values values);
 REEL_API const void *reel_data(reel_tensor x);
 REEL_API void        reel_strides_of(reel_tensor x, int64_t strides[REEL_MAX_RANK]);
 
-/* Prints x the way NumPy does, with the shortest digits that read back the same, and a newline. */
+/* (Printing goes past the buffer of stdio: call fflush(stdout) first where you mix it with printf.)
+ * Prints x the way NumPy does, with the shortest digits that read back the same, and a newline. */
 REEL_API bool reel_print_at(REEL_PLACE, reel_tensor x);
 #define reel_print(...) reel_print_at(REEL_HERE, __VA_ARGS__)
 
@@ -1369,8 +1372,8 @@ typedef struct reel_op {
     bool (*writes)(const void *attributes, int input);  /* which inputs it writes, all of them leaves;
                                                            NULL: none                              */
 
-    /* Of an elementwise op, which has at most three inputs: its kernel for each dtype that it takes, indexed by
-     * reel_dtype. All else comes with it: one dtype for all, broadcasting, any strides, threads, and the half
+    /* Of an elementwise op, which has at most three inputs: an array of REEL_DTYPES kernels, indexed by
+     * reel_dtype, NULL for each dtype that it does not take, and for f16 and bf16 always. All else comes with it: one dtype for all, broadcasting, any strides, threads, and the half
      * types by way of f32. Then `shape` and `forward` stay NULL. (With a shape rule of its own an elementwise op
      * may have operands of other dtypes: the kernel works in that of the last input, and the others are
      * converted.) */
@@ -1383,7 +1386,9 @@ typedef struct reel_op {
     bool (*forward)(const reel_call *call);
 
     /* Records the gradient into each input i with wanted[i], of input i's dtype and shape, from the
-     * gradients dy of the outputs (REEL_NONE: zero); leaves REEL_NONE for a gradient of zero. */
+     * gradients dy of the outputs (REEL_NONE: zero); leaves REEL_NONE for a gradient of zero. It is made of
+     * ops: reading numbers here is refused, since what is computed from them in C would stand still in a
+     * replay and in second derivatives. */
     void (*vjp)(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[]);
 
     /* Called on a copy of the attributes before a section is recorded again in f64; NULL: as they are. */
@@ -1403,6 +1408,9 @@ REEL_API bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, 
 
 /* Puts an error on the tape from inside an op; it adds the place and the op's name. Always false. */
 REEL_API bool reel_call_error(const reel_call *call, const char *format, ...);
+
+/* An input in a few words for such an error, such as: "truth" [4,2] f32; in forwards too. */
+REEL_API reel_description reel_call_describe(const reel_call *call, int input);
 
 /* Inside an op: runs work(context, begin, end) over [0, count) in pieces of at least `grain`, on the tape's
  * threads. The pieces must not depend on each other. */

@@ -35,10 +35,9 @@ static void adam_numbers(const void *attributes, double rate, double step, doubl
 
 /* m is moved as m + (1 - beta1) (g - m), which rounds less than beta1 m + (1 - beta1) g. */
 #define ADAM_KERNEL(NAME, TYPE, SQRT)                                                                \
-    static void NAME(int64_t n, void *const x[], const double *number, const void *attributes)       \
+    REEL_UPDATE_LOOP NAME##_loop(int64_t n, void *const x[], const double *number, bool amsgrad)     \
     {                                                                                                \
-        const struct adam *adam = attributes;                                                        \
-        TYPE *w = x[0], *m = x[2], *v = x[3], *u = adam->amsgrad ? x[4] : NULL;                      \
+        TYPE *w = x[0], *m = x[2], *v = x[3], *u = x[amsgrad ? 4 : 3];                               \
         const TYPE *gradient = x[1];                                                                 \
         TYPE keep = (TYPE)number[ADAM_KEEP], decay = (TYPE)number[ADAM_DECAY];                       \
         TYPE new1 = (TYPE)number[ADAM_NEW1], beta2 = (TYPE)number[ADAM_BETA2];                       \
@@ -48,10 +47,17 @@ static void adam_numbers(const void *attributes, double rate, double step, doubl
             TYPE g = decay != 0 ? gradient[i] + decay * w[i] : gradient[i];                          \
             m[i] += new1 * (g - m[i]);                                                               \
             TYPE most = v[i] = v[i] * beta2 + new2 * g * g;                                          \
-            if (u)                                                                                   \
+            if (amsgrad)                                                                             \
                 most = u[i] = most > u[i] || most != most ? most : u[i];                             \
             w[i] = w[i] * keep - rate * m[i] / (SQRT(most) / root + epsilon);                        \
         }                                                                                            \
+    }                                                                                                \
+    static void NAME(int64_t n, void *const x[], const double *number, const void *attributes)       \
+    {                                                                                                \
+        if (((const struct adam *)attributes)->amsgrad)                                              \
+            NAME##_loop(n, x, number, true);                                                         \
+        else                                                                                         \
+            NAME##_loop(n, x, number, false);                                                        \
     }
 ADAM_KERNEL(adam_f32, float, sqrtf)
 ADAM_KERNEL(adam_f64, double, sqrt)

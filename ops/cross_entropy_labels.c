@@ -80,8 +80,8 @@ static bool label_check_integers(const reel_call *call, const reel_xent_shape *s
         return reel_xent_error(
             call,
             "Received a label value of %lld which is outside the valid range of [0, %lld), in "
-            "%s of the labels",
-            (long long)label.class, (long long)classes, where);
+            "%s of the labels %s",
+            (long long)label.class, (long long)classes, where, reel_call_describe(call, 1).text);
     }
     return true;
 }
@@ -126,7 +126,7 @@ static bool label_check_dense(const reel_call *call, const reel_xent_shape *shap
                          &text))
             continue;
         label_row_text(&place, &walk->rows, row);
-        return reel_xent_error(call, "%s of the labels %s", where, fault);
+        return reel_xent_error(call, "%s of the labels %s %s", where, reel_call_describe(call, 1).text, fault);
     }
     return true;
 }

@@ -27,22 +27,30 @@ static void sgd_numbers(const void *attributes, double rate, double step, double
 }
 
 #define SGD_KERNEL(NAME, TYPE)                                                                       \
-    static void NAME(int64_t n, void *const x[], const double *number, const void *attributes)       \
+    REEL_UPDATE_LOOP NAME##_loop(int64_t n, void *const x[], const double *number, bool moves, bool nesterov) \
     {                                                                                                \
-        const struct sgd *sgd = attributes;                                                          \
-        bool has_velocity = sgd->update.group == 3, nesterov = sgd->nesterov;                        \
-        TYPE *w = x[0], *v = has_velocity ? x[2] : NULL;                                             \
+        TYPE *w = x[0], *v = x[moves ? 2 : 0];                                                       \
         const TYPE *g = x[1];                                                                        \
         TYPE rate = (TYPE)number[SGD_RATE], keep = (TYPE)number[SGD_KEEP];                           \
         TYPE decay = (TYPE)number[SGD_DECAY], momentum = (TYPE)number[SGD_MOMENTUM];                 \
         for (int64_t i = 0; i < n; i++) {                                                            \
             TYPE step = decay != 0 ? g[i] + decay * w[i] : g[i];                                     \
-            if (v) {                                                                                 \
+            if (moves) {                                                                             \
                 v[i] = momentum * v[i] + step;                                                       \
                 step = nesterov ? step + momentum * v[i] : v[i];                                     \
             }                                                                                        \
             w[i] = w[i] * keep - rate * step;                                                        \
         }                                                                                            \
+    }                                                                                                \
+    static void NAME(int64_t n, void *const x[], const double *number, const void *attributes)       \
+    {                                                                                                \
+        const struct sgd *sgd = attributes;                                                          \
+        if (sgd->update.group == 2)                                                                  \
+            NAME##_loop(n, x, number, false, false);                                                 \
+        else if (sgd->nesterov)                                                                      \
+            NAME##_loop(n, x, number, true, true);                                                   \
+        else                                                                                         \
+            NAME##_loop(n, x, number, true, false);                                                  \
     }
 SGD_KERNEL(sgd_f32, float)
 SGD_KERNEL(sgd_f64, double)

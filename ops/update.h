@@ -23,6 +23,10 @@ typedef struct reel_update {
  * state's parts. `number` holds what is the same for all elements. */
 typedef void (*reel_update_kernel)(int64_t n, void *const x[], const double *number, const void *attributes);
 
+/* A kernel's loop is made anew for each set of options, so that there is no branch in it and it can be
+ * vectorised. */
+#define REEL_UPDATE_LOOP static inline __attribute__((always_inline)) void
+
 typedef struct reel_update_rule {
     reel_update_kernel f32, f64;
     /* From the attributes, the learning rate, and the number of steps with this one. */

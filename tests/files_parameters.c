@@ -21,7 +21,7 @@ static void parameters_model_open(parameters_model *m, double value)
     for (int i = 0; i < 12; i++)
         m->strided[i] = (float)(value + i);
     m->w = reel_parameters_add(&m->parameters, "layer.w",
-                               reel_wrap(.tape = m->tape, .dtype = REEL_F32, .shape = REEL_SHAPE(3, 2),
+                               reel_wrap(m->tape, .dtype = REEL_F32, .shape = REEL_SHAPE(3, 2),
                                          .data = m->strided, .strides = (int64_t[]){1, 6}, .variable = true));
     m->b = reel_parameters_add(&m->parameters, "layer.b",
                                reel_variable(m->tape, REEL_SHAPE(2), reel_fill(REEL_BF16, value)));

@@ -30,10 +30,10 @@ void test_net_make(test_net *net, reel_tape *tape, uint64_t seed)
     memset(net, 0, sizeof *net);
     net->tape = tape;
     net_draw_batches(net, &seed);
-    net->images = reel_wrap(.tape = tape, .dtype = REEL_F32, .shape = REEL_SHAPE(NET_ROWS, NET_INPUTS),
+    net->images = reel_wrap(tape, .dtype = REEL_F32, .shape = REEL_SHAPE(NET_ROWS, NET_INPUTS),
                             .data = net->image[0]);
     net->labels =
-        reel_wrap(.tape = tape, .dtype = REEL_I32, .shape = REEL_SHAPE(NET_ROWS), .data = net->label[0]);
+        reel_wrap(tape, .dtype = REEL_I32, .shape = REEL_SHAPE(NET_ROWS), .data = net->label[0]);
     net->rate = reel_constant(tape, REEL_SHAPE(), REEL_F32_VALUES(.1f));
     const reel_shape shape[NET_WEIGHTS] = {
         REEL_SHAPE(NET_INPUTS, NET_HIDDEN), REEL_SHAPE(NET_HIDDEN), REEL_SHAPE(NET_HIDDEN, NET_HIDDEN),

@@ -213,7 +213,7 @@ START_TEST(threads_give_the_same_bits)
         reel_tape *tape = reel_tape_new_with(.threads = k + 1);
         for (int i = 0; i < 2 * N; i++)
             data[k][i] = (float)test_uniform(&seed, -1, 1);
-        reel_tensor w = reel_wrap(.tape = tape, .dtype = REEL_F32, .shape = REEL_SHAPE(N), .data = data[k],
+        reel_tensor w = reel_wrap(tape, .dtype = REEL_F32, .shape = REEL_SHAPE(N), .data = data[k],
                                   .strides = (int64_t[]){2}, .variable = true);
         reel_tensor x = reel_random_normal(tape, REEL_SHAPE(N), REEL_F32, 0, 1);
         reel_tensor states[2] = {reel_optimiser_state(w, 2), reel_optimiser_state(x, 2)};

@@ -365,7 +365,7 @@ void test_case_promote(test_case *twin, const test_case *c)
 
 reel_tensor test_wrap(reel_tape *tape, const test_buffer *buffer, bool variable)
 {
-    return reel_wrap(.tape = tape, .dtype = buffer->dtype, .shape = buffer->shape, .data = buffer->first,
+    return reel_wrap(tape, .dtype = buffer->dtype, .shape = buffer->shape, .data = buffer->first,
                      .strides = buffer->strides, .variable = variable);
 }
 

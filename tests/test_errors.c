@@ -361,7 +361,7 @@ START_TEST(errors_label_out_of_range_on_replay)
     int32_t good[] = {0, 2, 1}, bad[] = {0, 2, -3};
     reel_tensor logits = errors_floats("z", REEL_SHAPE(3, 3));
     reel_tensor labels =
-        reel_wrap(.tape = errors_tape, .dtype = REEL_I32, .shape = REEL_SHAPE(3), .data = good);
+        reel_wrap(errors_tape, .dtype = REEL_I32, .shape = REEL_SHAPE(3), .data = good);
     reel_name(labels, "truth");
     reel_mark from = reel_tape_mark(errors_tape);
     reel_tensor before = reel_neg(logits), loss;
@@ -441,12 +441,12 @@ START_TEST(errors_borrowed_memory)
 {
     _Alignas(8) char memory[64] = {0};
     float numbers[12] = {0};
-    ERRORS_AT; reel_wrap(.tape = errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = memory + 2);
+    ERRORS_AT; reel_wrap(errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = memory + 2);
     errors_expect(errors_line, "wrap: ", "aligned", "f32", NULL);
-    ERRORS_AT; reel_wrap(.tape = errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2));
+    ERRORS_AT; reel_wrap(errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2));
     errors_expect(errors_line, "wrap: ", "NULL", NULL);
 
-    reel_tensor x = reel_wrap(.tape = errors_tape, .dtype = REEL_F64, .shape = REEL_SHAPE(2), .data = memory);
+    reel_tensor x = reel_wrap(errors_tape, .dtype = REEL_F64, .shape = REEL_SHAPE(2), .data = memory);
     reel_name(x, "x");
     ERRORS_AT; reel_point(x, memory + 4);
     errors_expect(errors_line, "point: ", "aligned", "f64", NULL);
@@ -454,14 +454,14 @@ START_TEST(errors_borrowed_memory)
     errors_expect(errors_line, "point: ", "[2,3] f32", NULL);
 
     const int64_t overlapping[] = {1, 1}, repeated[] = {0, 1};
-    x = reel_wrap(.tape = errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(3, 3), .data = numbers,
+    x = reel_wrap(errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(3, 3), .data = numbers,
                   .strides = overlapping);
     reel_name(x, "x");
     ERRORS_AT; reel_write(x, reel_fill(REEL_F32, 1));
     errors_expect(errors_line, "write: ", "\"x\" [3,3] f32", "overlap", NULL);
 
     reel_tensor rate = reel_constant(errors_tape, REEL_SHAPE(), REEL_F32_VALUES(1));
-    x = reel_wrap(.tape = errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2, 3), .data = numbers,
+    x = reel_wrap(errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2, 3), .data = numbers,
                   .strides = repeated, .variable = true);
     reel_name(x, "x");
     reel_tensors written = REEL_TENSORS(x), gradients = REEL_TENSORS(errors_kept);
@@ -471,9 +471,9 @@ START_TEST(errors_borrowed_memory)
         ck_assert_float_eq(numbers[i], 0);
 
     reel_tensor a =
-        reel_wrap(.tape = errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(6), .data = numbers);
+        reel_wrap(errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(6), .data = numbers);
     reel_tensor b =
-        reel_wrap(.tape = errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(6), .data = numbers + 5);
+        reel_wrap(errors_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(6), .data = numbers + 5);
     reel_name(b, "b");
     ck_assert(reel_is_valid(a));
     ERRORS_AT; reel_write(b, reel_fill(REEL_F32, 1));

@@ -243,7 +243,7 @@ START_TEST(look_values_in_few_words)
     reel_constant(look_tape, REEL_SHAPE(2), REEL_F64_VALUES(.000123456, 9.9999));
     look_has(look_at_tape(), "0.0001235 .. 10 ");
     float theirs[4] = {1, 9, 2, 9};
-    reel_wrap(.tape = look_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = theirs,
+    reel_wrap(look_tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2), .data = theirs,
               .strides = (int64_t[]){2});
     look_has(look_at_tape(), "1 .. 2 ");
     look_has(look_at_tape(), " wrapped ");

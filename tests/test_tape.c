@@ -150,7 +150,7 @@ END_TEST
 START_TEST(tape_reaimed_leaves_reach_views)
 {
     float first[6] = {1, 2, 3, 4, 5, 6}, second[6] = {10, 20, 30, 40, 50, 60};
-    reel_tensor x = reel_wrap(.tape = tape_used, .dtype = REEL_F32, .shape = REEL_SHAPE(2, 3), .data = first);
+    reel_tensor x = reel_wrap(tape_used, .dtype = REEL_F32, .shape = REEL_SHAPE(2, 3), .data = first);
     reel_tensor column = reel_slice(reel_transpose(x), 0, 1, 2, 1);
     reel_mark from = reel_tape_mark(tape_used);
     reel_tensor sum = reel_sum(column);
@@ -175,7 +175,7 @@ START_TEST(tape_strided_memory)
     for (int i = 0; i < 12; i++)
         numbers[i] = i;
     const int64_t strides[] = {-6, 2};
-    reel_tensor x = reel_wrap(.tape = tape_used, .dtype = REEL_F64, .shape = REEL_SHAPE(2, 3),
+    reel_tensor x = reel_wrap(tape_used, .dtype = REEL_F64, .shape = REEL_SHAPE(2, 3),
                               .data = numbers + 6, .strides = strides, .variable = true);
     TAPE_VALUES(x, 6, 8, 10, 0, 2, 4);
     TAPE_VALUES(reel_affine(x, 2, 1), 13, 17, 21, 1, 5, 9);
@@ -342,7 +342,7 @@ START_TEST(tape_final_replays)
     double values[500], first[500], again[500];
     for (int i = 0; i < 500; i++)
         values[i] = .001 * i;
-    reel_tensor x = reel_wrap(.tape = tape_used, .dtype = REEL_F64, .shape = REEL_SHAPE(500), .data = values,
+    reel_tensor x = reel_wrap(tape_used, .dtype = REEL_F64, .shape = REEL_SHAPE(500), .data = values,
                               .variable = true), gradient;
     reel_mark from = reel_tape_mark(tape_used);
     reel_tensor y = tape_tower(x, 12);

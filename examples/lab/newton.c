@@ -44,9 +44,9 @@ static void record(problem *p, const reel_batches *images)
     reel_tape *tape = p->tape = reel_tape_new_with(.threads = 2);
     reel_shape of_w = REEL_SHAPE(REEL_IMAGE_VALUES, REEL_IMAGE_CLASSES);
     reel_shape of_b = REEL_SHAPE(REEL_IMAGE_CLASSES);
-    reel_tensor bytes = reel_wrap(.tape = tape, .dtype = REEL_F32, .data = images->values,
+    reel_tensor bytes = reel_wrap(tape, .dtype = REEL_F32, .data = images->values,
                                   .shape = REEL_SHAPE(images->count, REEL_IMAGE_VALUES));
-    reel_tensor labels = reel_wrap(.tape = tape, .dtype = REEL_I32, .data = images->labels,
+    reel_tensor labels = reel_wrap(tape, .dtype = REEL_I32, .data = images->labels,
                                    .shape = REEL_SHAPE(images->count));
     reel_tensor x = reel_cast(bytes, REEL_F64);
     p->at[0] = reel_variable(tape, of_w, reel_fill(REEL_F64, 0));
