@@ -101,9 +101,9 @@ static bool start_linear(const struct bench_run *run, const struct bench_workloa
     l->kind = w->kind;
     if (!make_images(l, w->kind == LINEAR_MLP ? LINEAR_BATCH : LINEAR_IMAGES))
         return false;
-    l->batch = reel_wrap(.tape = tape, .dtype = w->kind == LINEAR_U8 ? REEL_U8 : REEL_F32,
+    l->batch = reel_wrap(tape, .dtype = w->kind == LINEAR_U8 ? REEL_U8 : REEL_F32,
                          .shape = REEL_SHAPE(LINEAR_BATCH, LINEAR_INPUTS), .data = l->images);
-    l->batch_labels = reel_wrap(.tape = tape, .dtype = REEL_I32, .shape = REEL_SHAPE(LINEAR_BATCH), .data = l->labels);
+    l->batch_labels = reel_wrap(tape, .dtype = REEL_I32, .shape = REEL_SHAPE(LINEAR_BATCH), .data = l->labels);
     l->rate = reel_constant(tape, REEL_SHAPE(), REEL_F64_VALUES(.01));
     int hidden = w->kind == LINEAR_MLP ? LINEAR_HIDDEN : LINEAR_CLASSES;
     add_parameter(tape, l, REEL_SHAPE(LINEAR_INPUTS, hidden));

@@ -2,7 +2,7 @@
  *
  *     y = x^(1/2)      dx = dy / (2 y)
  *     y = x^(-1/2)     dx = -dy y y y / 2
- *     y = a^b          da = dy b a^(b - 1), 0 where b = 0      db = dy y ln a, 0 where a = 0 and b >= 0 */
+ *     y = a^b          da = dy b a^(b - 1), 0 at 0^0      db = dy y ln a, 0 where a = 0 and b >= 0 */
 #include "ops/op.h"
 
 #include <math.h>
@@ -58,22 +58,23 @@ REEL_KERNEL(pow_f32, float, 2, powf(a, b))
 REEL_KERNEL(pow_f64, double, 2, pow(a, b))
 REEL_FLOAT_KERNELS(pow)
 
-/* Where the limit is 0 the product would be 0 times infinity. */
-static reel_tensor zero_where(reel_tensor condition, reel_tensor x)
+static reel_tensor is_zero(reel_tensor x)
 {
-    return reel_where(condition, reel_zeros_like(x), x);
+    return reel_equal(x, reel_zeros_like(x));
 }
 
+/* At 0^0 the product would be 0 times infinity; elsewhere b = 0 needs no care, and has a slope in b. */
 static reel_tensor into_base(reel_tensor dy, reel_tensor a, reel_tensor b)
 {
     reel_tensor slope = reel_mul(b, reel_pow(a, reel_affine(b, 1, -1)));
-    return reel_mul(dy, zero_where(reel_equal(b, reel_zeros_like(b)), slope));
+    return reel_mul(dy, reel_where(reel_mul(is_zero(a), is_zero(b)), reel_zeros_like(slope), slope));
 }
 
+/* At a = 0 a logarithm of 0 stands in for that of a, since there y is 0 or does not change. */
 static reel_tensor into_exponent(reel_tensor dy, reel_tensor y, reel_tensor a)
 {
-    reel_tensor none = reel_zeros_like(a);
-    return reel_mul(dy, zero_where(reel_equal(y, reel_zeros_like(y)), reel_mul(y, reel_log(reel_where(reel_equal(a, none), reel_ones_like(a), a)))));
+    reel_tensor logarithm = reel_log(reel_where(is_zero(a), reel_ones_like(a), a));
+    return reel_mul(dy, reel_mul(y, logarithm));
 }
 
 static void pow_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
@@ -88,6 +89,8 @@ static void pow_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 REEL_REFERENCE(pow_reference, (double)powl((long double)x[0], (long double)x[1]))
 static const reel_sample pow_samples[] = {
     REEL_BINARY_SAMPLES(.5, 2.5),
+    {.note = "an exponent of 0", .in = {{.shape = REEL_SIZES(2), .values = (const double[]){2, .5}},
+                                        {.shape = REEL_SIZES(2), .values = (const double[]){0, 0}}}},
     {.note = "at 0", .in = {{.shape = REEL_SIZES(3), .values = (const double[]){0, 0, 2}},
                             {.shape = REEL_SIZES(3), .values = (const double[]){0, 2, 0}}}, .kink = true},
 };

@@ -32,30 +32,33 @@ static void rmsprop_numbers(const void *attributes, double rate, double step, do
 
 /* A mean is moved as a + (1 - alpha) (g - a), which rounds less than alpha a + (1 - alpha) g. */
 #define RMSPROP_KERNEL(NAME, TYPE, SQRT)                                                             \
-    static void NAME(int64_t n, void *const x[], const double *number, const void *attributes)       \
+    REEL_UPDATE_LOOP NAME##_loop(int64_t n, void *const x[], const double *number, bool moves, bool centred) \
     {                                                                                                \
-        const struct rmsprop *r = attributes;                                                        \
-        TYPE *w = x[0], *s = x[2];                                                                   \
+        TYPE *w = x[0], *s = x[2], *b = x[moves ? 3 : 2], *a = x[centred ? (moves ? 4 : 3) : 2];     \
         const TYPE *gradient = x[1];                                                                 \
-        TYPE *b = r->momentum != 0 ? x[3] : NULL, *a = r->centred ? x[b ? 4 : 3] : NULL;             \
         TYPE rate = (TYPE)number[RMSPROP_RATE], decay = (TYPE)number[RMSPROP_DECAY];                 \
         TYPE alpha = (TYPE)number[RMSPROP_ALPHA], fresh = (TYPE)number[RMSPROP_NEW];                 \
         TYPE epsilon = (TYPE)number[RMSPROP_EPSILON], momentum = (TYPE)number[RMSPROP_MOMENTUM];     \
         for (int64_t i = 0; i < n; i++) {                                                            \
             TYPE g = decay != 0 ? gradient[i] + decay * w[i] : gradient[i];                          \
             TYPE square = s[i] = s[i] * alpha + fresh * g * g;                                       \
-            if (a) {                                                                                 \
+            if (centred) {                                                                           \
                 a[i] += fresh * (g - a[i]);                                                          \
                 square -= a[i] * a[i];                                                               \
             }                                                                                        \
             TYPE root = SQRT(square) + epsilon;                                                      \
-            if (b) {                                                                                 \
+            if (moves)                                                                               \
                 b[i] = b[i] * momentum + g / root;                                                   \
-                w[i] -= rate * b[i];                                                                 \
-            } else {                                                                                 \
-                w[i] -= rate * g / root;                                                             \
-            }                                                                                        \
+            w[i] -= moves ? rate * b[i] : rate * g / root;                                           \
         }                                                                                            \
+    }                                                                                                \
+    static void NAME(int64_t n, void *const x[], const double *number, const void *attributes)       \
+    {                                                                                                \
+        const struct rmsprop *r = attributes;                                                        \
+        if (r->momentum != 0)                                                                        \
+            r->centred ? NAME##_loop(n, x, number, true, true) : NAME##_loop(n, x, number, true, false); \
+        else                                                                                         \
+            r->centred ? NAME##_loop(n, x, number, false, true) : NAME##_loop(n, x, number, false, false); \
     }
 RMSPROP_KERNEL(rmsprop_f32, float, sqrtf)
 RMSPROP_KERNEL(rmsprop_f64, double, sqrt)
@@ -122,20 +125,13 @@ static const reel_sample rmsprop_samples[] = {
     {.note = "f16", RMSPROP_HALF(REEL_F16)},
     {.note = "bf16", RMSPROP_HALF(REEL_BF16)},
     {.note = "empty", RMSPROP_SAMPLE(0, 1, &rmsprop_plain)},
-    {.note = "transposed",
-     .inputs = 4,
-     .attributes = &rmsprop_plain,
-     .in = {{.low = .01, .high = .02},
-            {.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED},
-            {.shape = REEL_SIZES(3, 4)},
-            {.shape = REEL_SIZES(13), .low = .1, .high = 1}}},
-    {.note = "state too short",
-     RMSPROP_SAMPLE(6, 7, &rmsprop_with_momentum),
+    {.note = "transposed", .inputs = 4, .attributes = &rmsprop_plain,
+     .in = {{.low = .01, .high = .02}, {.shape = REEL_SIZES(3, 4), .layout = REEL_TRANSPOSED},
+            {.shape = REEL_SIZES(3, 4)}, {.shape = REEL_SIZES(13), .low = .1, .high = 1}}},
+    {.note = "state too short", RMSPROP_SAMPLE(6, 7, &rmsprop_with_momentum),
      .error = "must be 13 elements of f32"},
-    {.note = "no state",
-     .inputs = 3,
+    {.note = "no state", .inputs = 3, .attributes = &rmsprop_plain,
      .in = {{.shape = REEL_SIZES(1)}, {.shape = REEL_SIZES(2)}, {.shape = REEL_SIZES(2)}},
-     .attributes = &rmsprop_plain,
      .error = "3 inputs are not a learning rate and 3"},
 };
 
@@ -162,8 +158,8 @@ bool reel_rmsprop_at(REEL_PLACE, const reel_rmsprop_options *options)
                           "weight_decay at least 0");
         return false;
     }
-    struct rmsprop r = {
-        {3, 1 + (o.momentum != 0) + o.centred}, o.alpha, o.epsilon, o.momentum, o.weight_decay, o.centred};
+    int parts = 1 + (o.momentum != 0) + o.centred;
+    struct rmsprop r = {{3, parts}, o.alpha, o.epsilon, o.momentum, o.weight_decay, o.centred};
     return reel_update_record(file, line, &reel_op_rmsprop, o.learning_rate, o.parameters, o.gradients,
                               o.states, &r);
 }

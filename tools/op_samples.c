@@ -26,12 +26,13 @@ bool op_sample_has_gradient(const reel_op *op, int index)
     bool floating = false;
     for (int i = 0; i < op_sample_inputs(op, sample); i++) {
         reel_dtype dtype = sample->in[i].dtype;
-        floating |= (dtype == REEL_NO_DTYPE || reel_dtype_is_float(dtype)) && op_sample_count(sample->in[i].shape);
+        floating |=
+            (dtype == REEL_NO_DTYPE || reel_dtype_is_float(dtype)) && op_sample_count(sample->in[i].shape);
     }
     return floating && op->vjp && !op->writes && !(op->flags & REEL_NO_GRADIENT) && !sample->error;
 }
 
-/* ---- Drawing ------------------------------------------------------------------------------------------------------- */
+/* ---- Drawing --------------------------------------------------------------------------------------- */
 
 /* Splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014), in [0, 1). */
 static double op_sample_random(uint64_t *state)
@@ -42,10 +43,10 @@ static double op_sample_random(uint64_t *state)
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-/* Evenly from the sample's range, well away from 0 and from the numbers that came shortly before: kinks are where
- * the samples put them. */
-static double op_sample_draw(const reel_sample *sample, int input, reel_dtype dtype, const double *before, int64_t at,
-                             uint64_t *state)
+/* Evenly from the sample's range, well away from 0 and from the numbers that came shortly before: kinks
+ * are where the samples put them. */
+static double op_sample_draw(const reel_sample *sample, int input, reel_dtype dtype, const double *before,
+                             int64_t at, uint64_t *state)
 {
     double low = sample->in[input].low, high = sample->in[input].high, value = 0;
     bool floating = reel_dtype_is_float(dtype);
@@ -66,7 +67,7 @@ static double op_sample_draw(const reel_sample *sample, int input, reel_dtype dt
     return value;
 }
 
-/* ---- Laying out ------------------------------------------------------------------------------------------------------ */
+/* ---- Laying out ------------------------------------------------------------------------------------ */
 
 /* Strides for a layout, and the place of the first element; returns how many elements of memory it spans. */
 static int64_t op_sample_strides(reel_shape shape, enum reel_layout layout, int64_t strides[], int64_t *first)
@@ -91,7 +92,8 @@ static int64_t op_sample_strides(reel_shape shape, enum reel_layout layout, int6
 }
 
 /* The layouts are those of borrowed memory; a stretched one repeats its first row. */
-static reel_tensor op_sample_wrap(op_sample *made, reel_tape *tape, int input, reel_dtype dtype, const double *value)
+static reel_tensor op_sample_wrap(op_sample *made, reel_tape *tape, int input, reel_dtype dtype,
+                                  const double *value)
 {
     reel_shape shape = made->sample->in[input].shape;
     int64_t strides[REEL_MAX_RANK], first, count = op_sample_count(shape);
@@ -99,7 +101,8 @@ static reel_tensor op_sample_wrap(op_sample *made, reel_tape *tape, int input, r
     size_t size = reel_dtype_size(dtype);
     char *memory = made->memory[input] = calloc((size_t)span + 1, size);
     void *packed = malloc((size_t)count * size + 1);
-    reel_tensor source = reel_constant(tape, REEL_SHAPE(count), reel_values_from_f64(dtype, value, (size_t)count));
+    reel_tensor source =
+        reel_constant(tape, REEL_SHAPE(count), reel_values_from_f64(dtype, value, (size_t)count));
     if (memory && packed && reel_read(source, packed, (size_t)count * size))
         for (int64_t e = count; e-- > 0;) {
             int64_t at = first, rest = e;
@@ -110,8 +113,9 @@ static reel_tensor op_sample_wrap(op_sample *made, reel_tape *tape, int input, r
             memcpy(memory + (size_t)at * size, (char *)packed + (size_t)e * size, size);
         }
     free(packed);
-    return reel_wrap(.tape = tape, .dtype = dtype, .shape = shape, .strides = strides,
-                     .data = memory ? memory + (size_t)first * size : NULL, .variable = reel_dtype_is_float(dtype));
+    return reel_wrap(tape, .dtype = dtype, .shape = shape, .strides = strides,
+                     .data = memory ? memory + (size_t)first * size : NULL,
+                     .variable = reel_dtype_is_float(dtype));
 }
 
 static bool op_sample_input(op_sample *made, reel_tape *tape, int input, reel_dtype dtype, uint64_t *state)
@@ -156,8 +160,9 @@ int op_sample_apply(const op_sample *made, const reel_op *op, const reel_tensor 
 {
     reel_tensor all[OP_SAMPLE_OUTPUTS];
     int count = 0;
+    reel_tensors inputs = reel_tensors_of(input, (size_t)made->inputs);
     if (op->outputs > OP_SAMPLE_OUTPUTS ||
-        !reel_apply(op, reel_tensors_of(input, (size_t)made->inputs), made->sample->attributes, all, op->outputs))
+        !reel_apply(op, inputs, made->sample->attributes, all, op->outputs))
         return 0;
     for (int i = 0; i < op->outputs; i++)
         if (reel_dtype_is_float(reel_dtype_of(all[i])))

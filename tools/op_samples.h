@@ -16,8 +16,8 @@ typedef struct op_sample {
     void              *memory[REEL_SAMPLE_INPUTS];  /* of wrapped inputs                           */
 } op_sample;
 
-/* Draws the inputs, in the layouts that the sample asks for; those without a dtype of their own get `dtype`. False
- * where the tape failed. To be freed in any case, after the tape's last use of it. */
+/* Draws the inputs, in the layouts that the sample asks for; those without a dtype of their own get
+ * `dtype`. False where the tape failed. To be freed in any case, after the tape's last use of it. */
 bool op_sample_make(op_sample *made, reel_tape *tape, const reel_op *op, int sample, reel_dtype dtype);
 void op_sample_free(op_sample *made);
 
@@ -25,8 +25,9 @@ void op_sample_free(op_sample *made);
  * empty. */
 bool op_sample_has_gradient(const reel_op *op, int sample);
 
-/* Applies an op with the sample's attributes: the op itself, or one that stands in for it. Sets `output` to the
- * floating outputs; returns their number, 0 on failure. */
-int op_sample_apply(const op_sample *made, const reel_op *op, const reel_tensor input[], reel_tensor output[]);
+/* Applies an op with the sample's attributes: the op itself, or one that stands in for it. Sets `output`
+ * to the floating outputs; returns their number, 0 on failure. */
+int op_sample_apply(const op_sample *made, const reel_op *op, const reel_tensor input[],
+                    reel_tensor output[]);
 
 #endif

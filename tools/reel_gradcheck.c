@@ -1,10 +1,10 @@
-/* reel-gradcheck [--order N] [--verbose] [OP ...]: checks the gradients of every op in the table, or of those named,
- * on their samples, and prints what the lab says.
+/* reel-gradcheck [--order N] [--verbose] [OP ...]: checks the gradients of every op in the table, or of
+ * those named, on their samples, and prints what the lab says.
  *
- * A line is one op: how many derivatives were compared with differences at each order, in f64, and how many decimal
- * digits of the gradient the smaller dtypes keep at worst. Samples that lie on a kink are counted apart: there
- * CANNOT TELL is the right answer. Exit status: 0 where all is well, 1 where something fails or cannot be told, 2 for
- * wrong usage. */
+ * A line is one op: how many derivatives were compared with differences at each order, in f64, and how
+ * many decimal digits of the gradient the smaller dtypes keep at worst. Samples that lie on a kink are
+ * counted apart: there CANNOT TELL is the right answer. Exit status: 0 where all is well, 1 where
+ * something fails or cannot be told, 2 for wrong usage. */
 #include "tools/op_samples.h"
 
 #include <math.h>
@@ -43,26 +43,31 @@ static void gradcheck_count(struct gradcheck_tally *tally, const reel_gradcheck_
     *(kink ? &tally->kinks : &tally->undecided) += report->undecided;
 }
 
-/* On a sample that is said to be forward only, inputs that no gradient goes into at all are data. */
+/* On a sample that is said to be forward only, inputs that no gradient goes into at all are data beside
+ * those that one goes into. */
 static void gradcheck_drop_data(op_sample *sample, reel_tensor y)
 {
     reel_tensor gradient[REEL_SAMPLE_INPUTS];
+    reel_tensor wanted[REEL_SAMPLE_INPUTS];
     int kept = 0;
     reel_mark mark = reel_tape_mark(y.tape);
-    if (!reel_gradient(y, reel_tensors_of(sample->x, (size_t)sample->xs), gradient))
+    if (!reel_gradient(y, reel_tensors_of(sample->x, (size_t)sample->xs), gradient, .upstream = y))
         return;
     for (int i = 0; i < sample->xs; i++) {
         reel_tensor largest = reel_max(reel_maximum(gradient[i], reel_neg(gradient[i])));
         if (reel_item(largest) != 0)
-            sample->x[kept++] = sample->x[i];
+            wanted[kept++] = sample->x[i];
     }
-    sample->xs = kept;
+    if (kept) {
+        memcpy(sample->x, wanted, (size_t)kept * sizeof wanted[0]);
+        sample->xs = kept;
+    }
     reel_tape_rewind(y.tape, mark);
 }
 
 /* One sample in one dtype. A half dtype that an op refuses is no fault. */
-static void gradcheck_sample(const struct gradcheck_command *command, const reel_op *op, int index, reel_dtype dtype,
-                             struct gradcheck_tally *tally)
+static void gradcheck_sample(const struct gradcheck_command *command, const reel_op *op, int index,
+                             reel_dtype dtype, struct gradcheck_tally *tally)
 {
     reel_tape *tape = reel_tape_new();
     op_sample sample;
@@ -84,7 +89,8 @@ static void gradcheck_sample(const struct gradcheck_command *command, const reel
         bool bad = report.verdict == REEL_FAIL || (!small && !kink && report.verdict != REEL_PASS);
         tally->failed += small && report.verdict == REEL_FAIL;
         if (command->verbose || bad) {
-            printf("%s, sample %d (%s), %s\n", op->name, index, op->samples[index].note, reel_dtype_name(dtype));
+            printf("%s, sample %d (%s), %s\n", op->name, index, op->samples[index].note,
+                   reel_dtype_name(dtype));
             fflush(stdout);
             reel_gradcheck_print(&report, NULL);
         }
@@ -128,7 +134,8 @@ static bool gradcheck_op(const struct gradcheck_command *command, const reel_op 
             continue;
         any = true;
         gradcheck_sample(command, op, i, REEL_F64, &tally);
-        for (reel_dtype dtype = REEL_F16; dtype <= REEL_F32 && gradcheck_is_varied(op, &op->samples[i]); dtype++)
+        for (reel_dtype dtype = REEL_F16; dtype <= REEL_F32 && gradcheck_is_varied(op, &op->samples[i]);
+             dtype++)
             gradcheck_sample(command, op, i, dtype, &tally);
     }
     if (any)
@@ -148,7 +155,8 @@ static bool gradcheck_is_wanted(const struct gradcheck_command *command, const c
 
 static int gradcheck_usage(const char *why, const char *what)
 {
-    fprintf(stderr, "reel-gradcheck: %s%s\nusage: reel-gradcheck [--order N] [--verbose] [OP ...]\n", why, what);
+    fprintf(stderr, "reel-gradcheck: %s%s\nusage: reel-gradcheck [--order N] [--verbose] [OP ...]\n", why,
+            what);
     return 2;
 }
 
@@ -177,8 +185,8 @@ int main(int argc, char **argv)
     int usage = gradcheck_read_arguments(&command, argc, argv), found = 0, bad = 0;
     if (usage)
         return usage;
-    printf("%-24s %-11s %5s %9s %7s %7s %6s  %s\n", "op", "verdict", "calls", "pass", "cannot", "fail", "kinks",
-           "digits: f32, bf16, f16");
+    printf("%-24s %-11s %5s %9s %7s %7s %6s  %s\n", "op", "verdict", "calls", "pass", "cannot", "fail",
+           "kinks", "digits: f32, bf16, f16");
     for (size_t i = 0; i < reel_op_count(); i++) {
         const reel_op *op = reel_op_in_table(i);
         if (!gradcheck_is_wanted(&command, op->name))

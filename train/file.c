@@ -1,5 +1,6 @@
-/* Files: see file.h. A file is written under a name of its own in the same folder, synced, and renamed over the old
- * one; then the folder is synced. So at any moment the path names a whole file, the old one or the new. */
+/* Files: see file.h. A file is written under a name of its own in the same folder, synced, and renamed
+ * over the old one; then the folder is synced. So at any moment the path names a whole file, the old one
+ * or the new. */
 #include "train/file.h"
 
 #include <errno.h>
@@ -88,7 +89,8 @@ bool reel_file_take(reel_file *file, void *buffer, size_t bytes)
         if (got < 0)
             return file_system_error(file, file->at, "cannot be read", got);
         if (got == 0)
-            return reel_file_fail(file, file->at, "the file ends here, and %zu more bytes are needed", bytes - done);
+            return reel_file_fail(file, file->at, "the file ends here, and %zu more bytes are needed",
+                                  bytes - done);
         done += (size_t)got;
         file->at += got;
     }
@@ -189,7 +191,8 @@ bool reel_file_finish(reel_file *file, bool good)
 {
     if (good && file_to_disk(file) && file_into_place(file)) {
         int result = file->io.sync_folder(file->io.user, file->path);
-        return result >= 0 || file_system_error(file, -1, "is in place, but its folder cannot be synced", result);
+        return result >= 0 ||
+               file_system_error(file, -1, "is in place, but its folder cannot be synced", result);
     }
     if (file->handle >= 0)
         reel_file_close(file);
@@ -210,15 +213,16 @@ int64_t reel_stored_bytes(reel_dtype dtype, const reel_shape *shape)
     for (int i = 0; i < shape->rank && !overflow; i++) {
         int64_t size = shape->size[i];
         empty |= size == 0;
-        overflow = size < 0 || (size && __builtin_mul_overflow(bytes, size, &bytes)) || bytes > FILE_MOST_BYTES;
+        overflow =
+            size < 0 || (size && __builtin_mul_overflow(bytes, size, &bytes)) || bytes > FILE_MOST_BYTES;
     }
     return overflow ? -1 : empty ? 0 : bytes;
 }
 
 /* ---- Text ---------------------------------------------------------------------------------------- */
 
-/* The length of the character at `text`, or 0 where it is none: no byte too few, no code in more bytes than it needs,
- * no surrogate, nothing above U+10FFFF. */
+/* The length of the character at `text`, or 0 where it is none: no byte too few, no code in more bytes
+ * than it needs, no surrogate, nothing above U+10FFFF. */
 static size_t file_utf8_length(const unsigned char *text, size_t left)
 {
     if (text[0] < 0x80)
@@ -259,7 +263,8 @@ static void file_swap(char *a, char *b, size_t size)
 }
 
 /* Lets item `root` sink in the heap of the first `count`. */
-static void file_sink(char *item, size_t root, size_t count, size_t size, int (*order)(const void *, const void *))
+static void file_sink(char *item, size_t root, size_t count, size_t size,
+                      int (*order)(const void *, const void *))
 {
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
         if (child + 1 < count && order(item + child * size, item + (child + 1) * size) < 0)

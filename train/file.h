@@ -37,15 +37,16 @@ void reel_file_close(reel_file *file);
 bool reel_file_create(reel_file *file, const char *path, const reel_io *io, char error[REEL_TRAIN_MESSAGE]);
 bool reel_file_put(reel_file *file, const void *bytes, size_t count);
 
-/* Where `good`, makes sure that the new file is on the disk and puts it in the old one's place; else, or where that
- * fails, removes it. Returns whether the file is in place for good. */
+/* Where `good`, makes sure that the new file is on the disk and puts it in the old one's place; else, or
+ * where that fails, removes it. Returns whether the file is in place for good. */
 bool reel_file_finish(reel_file *file, bool good);
 
-/* The bytes of a tensor; -1 where the dtype or the shape is not legal, or the sizes multiply to more than a tensor
- * can have, those of 0 left out. */
+/* The bytes of a tensor; -1 where the dtype or the shape is not legal, or the sizes multiply to more than
+ * a tensor can have, those of 0 left out. */
 int64_t reel_stored_bytes(reel_dtype dtype, const reel_shape *shape);
 
-/* Whether the text is UTF-8 without a NUL, as RFC 3629 has it; else `bad` is set to the first byte that is not. */
+/* Whether the text is UTF-8 without a NUL, as RFC 3629 has it; else `bad` is set to the first byte that is
+ * not. */
 bool reel_is_utf8(const char *text, size_t length, size_t *bad);
 
 /* Sorts in place by heapsort (Williams 1964), which needs no memory; items of at most 256 bytes. */

@@ -18,14 +18,16 @@ bool reel_fans(reel_shape shape, int64_t *fan_in, int64_t *fan_out)
 }
 
 /* Variance 2 / n; an empty weight has none to draw. */
-static reel_tensor init_scaled(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype, bool both_fans,
-                               bool normal)
+static reel_tensor init_scaled(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
+                               bool both_fans, bool normal)
 {
     int64_t in, out;
     if (!reel_fans(shape, &in, &out)) {
         if (!reel_failed(tape))
-            reel_error_set_at(file, line, tape, "initialiser: a shape of rank %d has no fans; it must be [in, out] or "
-                              "[out, in, kernel...]", shape.rank);
+            reel_error_set_at(file, line, tape,
+                              "initialiser: a shape of rank %d has no fans; it must be [in, out] or "
+                              "[out, in, kernel...]",
+                              shape.rank);
         return (reel_tensor){tape, 0, 0};
     }
     double n = both_fans ? (double)in + (double)out : (double)in;
@@ -40,7 +42,8 @@ reel_tensor reel_init_zeros_at(REEL_PLACE, reel_tape *tape, reel_shape shape, re
     return reel_variable_at(file, line, tape, shape, reel_fill(dtype, 0));
 }
 
-reel_tensor reel_init_normal_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype, double deviation)
+reel_tensor reel_init_normal_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
+                                double deviation)
 {
     return reel_random_normal_at(file, line, tape, shape, dtype, 0, deviation);
 }

@@ -1,6 +1,7 @@
-/* .npy files (NumPy's own format, "NEP 1: a simple file format for NumPy arrays"): "\x93NUMPY", two bytes of version,
- * the header's length in 2 bytes (version 1) or 4 (versions 2 and 3), the header, the data. The header is a Python
- * dict of 'descr', 'fortran_order' and 'shape', padded with spaces and closed with a newline. */
+/* .npy files (NumPy's own format, "NEP 1: a simple file format for NumPy arrays"): "\x93NUMPY", two bytes
+ * of version, the header's length in 2 bytes (version 1) or 4 (versions 2 and 3), the header, the data.
+ * The header is a Python dict of 'descr', 'fortran_order' and 'shape', padded with spaces and closed with
+ * a newline. */
 #include "train/file.h"
 
 #include <stdio.h>
@@ -102,6 +103,7 @@ static bool npy_shape(struct npy_cursor *in, reel_shape *shape)
 static bool npy_descr(struct npy_cursor *in, reel_dtype *dtype)
 {
     char name[32];
+    npy_skip(in);
     const char *at = in->at;
     if (!npy_string(in, name))
         return false;
@@ -216,7 +218,8 @@ static bool npy_read_data(reel_npy *array, reel_file *file, bool fortran)
         return reel_file_fail(file, file->length, "the file ends here, and the data needs %lld more bytes",
                               (long long)(bytes - left));
     if (bytes < left)
-        return reel_file_fail(file, file->at + bytes, "%lld bytes behind the data", (long long)(left - bytes));
+        return reel_file_fail(file, file->at + bytes, "%lld bytes behind the data",
+                              (long long)(left - bytes));
     size_t room = (size_t)bytes + NPY_ALIGNMENT;
     char *memory = reel_train_resize(array->allocator, array->allocator_user, NULL, 0, room);
     if (!memory)
@@ -268,10 +271,11 @@ static size_t npy_write_header(const reel_npy *array, char header[NPY_BLOCK])
         if (npy_dtypes[i].dtype == array->dtype)
             name = npy_dtypes[i].name;
     size_t at = 10;
-    at += (size_t)snprintf(header + at, NPY_BLOCK - at, "{'descr': '%s', 'fortran_order': False, 'shape': (", name);
+    at += (size_t)snprintf(header + at, NPY_BLOCK - at, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+                           name);
     for (int i = 0; i < array->shape.rank; i++)
-        at += (size_t)snprintf(header + at, NPY_BLOCK - at, "%s%lld%s", i ? " " : "", (long long)array->shape.size[i],
-                               i + 1 < array->shape.rank || i == 0 ? "," : "");
+        at += (size_t)snprintf(header + at, NPY_BLOCK - at, "%s%lld%s", i ? " " : "",
+                               (long long)array->shape.size[i], i == 0 || i + 1 < array->shape.rank ? "," : "");
     at += (size_t)snprintf(header + at, NPY_BLOCK - at, "), }");
     size_t length = (at + 1 + NPY_ALIGNMENT - 1) / NPY_ALIGNMENT * NPY_ALIGNMENT;
     memset(header + at, ' ', length - at - 1);

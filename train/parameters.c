@@ -37,7 +37,8 @@ static bool parameters_make_room(reel_parameters *p)
     if (p->count < p->room)
         return true;
     size_t room = p->room ? 2 * p->room : 16;
-    reel_parameter *parameter = reel_train_resize(p->allocator, p->allocator_user, NULL, 0, parameters_bytes(room));
+    reel_parameter *parameter =
+        reel_train_resize(p->allocator, p->allocator_user, NULL, 0, parameters_bytes(room));
     if (!parameter)
         return false;
     if (p->count)
@@ -54,7 +55,8 @@ static bool parameters_check(reel_parameters *p, const char *name, reel_tensor t
 {
     size_t length = strlen(name), bad;
     if (!reel_is_valid(tensor) || reel_failed(tensor.tape))
-        return reel_train_fail(p->error, "the parameter \"%.100s\" is no tensor on a tape without an error", name);
+        return reel_train_fail(p->error, "the parameter \"%.100s\" is no tensor on a tape without an error",
+                               name);
     if (length == 0 || length >= REEL_PARAMETER_NAME || !reel_is_utf8(name, length, &bad))
         return reel_train_fail(p->error, "\"%.100s\" is not a name of 1 to %d bytes of UTF-8", name,
                                REEL_PARAMETER_NAME - 1);
@@ -63,7 +65,8 @@ static bool parameters_check(reel_parameters *p, const char *name, reel_tensor t
     return true;
 }
 
-static reel_tensor parameters_add(REEL_PLACE, reel_parameters *p, const char *name, reel_tensor tensor, bool state)
+static reel_tensor parameters_add(REEL_PLACE, reel_parameters *p, const char *name, reel_tensor tensor,
+                                  bool state)
 {
     bool good = parameters_check(p, name, tensor);
     if (good && !parameters_make_room(p))
@@ -85,7 +88,8 @@ static reel_tensor parameters_add(REEL_PLACE, reel_parameters *p, const char *na
     return tensor;
 }
 
-reel_tensor reel_parameters_add_at(REEL_PLACE, reel_parameters *parameters, const char *name, reel_tensor tensor)
+reel_tensor reel_parameters_add_at(REEL_PLACE, reel_parameters *parameters, const char *name,
+                                   reel_tensor tensor)
 {
     return parameters_add(file, line, parameters, name, tensor, false);
 }
@@ -153,9 +157,10 @@ bool reel_parameters_print(const reel_parameters *parameters, const reel_io *io)
     reel_io table = reel_io_complete(io);
     for (size_t i = 0; i < parameters->count; i++) {
         const reel_parameter *p = &parameters->parameter[i];
+        const char *mark = p->state ? "  state" : p->frozen ? "  frozen" : "";
         char line[PARAMETERS_LINE];
         int length = snprintf(line, sizeof line, "%s  %lld%s\n", reel_describe(p->tensor).text,
-                              (long long)reel_count(p->tensor), p->state ? "  state" : p->frozen ? "  frozen" : "");
+                              (long long)reel_count(p->tensor), mark);
         if (!parameters_put(&table, line, (size_t)length))
             return false;
     }
@@ -217,8 +222,8 @@ bool reel_parameters_save(reel_parameters *parameters, const char *path, const r
     void *memory = reel_train_resize(parameters->allocator, parameters->allocator_user, NULL, 0, bytes);
     if (!memory)
         return reel_train_fail(parameters->error, "no memory to save the parameters: %zu bytes", bytes);
-    reel_safetensors object = {.tensor = memory, .tensors = parameters->count, .allocator = parameters->allocator,
-                               .allocator_user = parameters->allocator_user};
+    reel_safetensors object = {.tensor = memory, .tensors = parameters->count,
+                               .allocator = parameters->allocator, .allocator_user = parameters->allocator_user};
     bool good = parameters_store(parameters, memory, (char *)memory + tensors);
     if (!good)
         reel_train_fail(object.error, "%s", reel_error_message(parameters->parameter[0].tensor.tape));
@@ -232,7 +237,8 @@ bool reel_parameters_save(reel_parameters *parameters, const char *path, const r
 
 static bool parameters_same_shape(reel_shape a, reel_shape b)
 {
-    return a.rank == b.rank && (a.rank == 0 || memcmp(a.size, b.size, (size_t)a.rank * sizeof a.size[0]) == 0);
+    return a.rank == b.rank &&
+           (a.rank == 0 || memcmp(a.size, b.size, (size_t)a.rank * sizeof a.size[0]) == 0);
 }
 
 static bool parameters_fit(reel_parameters *p, const reel_safetensors *object, const char *path)
@@ -249,8 +255,8 @@ static bool parameters_fit(reel_parameters *p, const reel_safetensors *object, c
             return reel_train_fail(p->error, "\"%s\" is not on its tape any more, or that has failed",
                                    p->parameter[i].name);
         if (stored->dtype != reel_dtype_of(x) || !parameters_same_shape(stored->shape, reel_shape_of(x)))
-            return reel_file_fail(&file, -1, "its \"%s\" has another dtype (%s) or shape than %s", stored->name,
-                                  reel_dtype_name(stored->dtype), reel_describe(x).text);
+            return reel_file_fail(&file, -1, "its \"%s\" has another dtype (%s) or shape than %s",
+                                  stored->name, reel_dtype_name(stored->dtype), reel_describe(x).text);
     }
     for (size_t i = 0; i < object->tensors && !p->partial; i++)
         if (!parameters_get(p, object->tensor[i].name))
@@ -271,7 +277,8 @@ static bool parameters_write(reel_parameters *p, const reel_safetensors *object)
 
 bool reel_parameters_load(reel_parameters *parameters, const char *path, const reel_io *io)
 {
-    reel_safetensors object = {.allocator = parameters->allocator, .allocator_user = parameters->allocator_user};
+    reel_safetensors object = {.allocator = parameters->allocator,
+                               .allocator_user = parameters->allocator_user};
     bool good = reel_safetensors_read(&object, path, io);
     memcpy(parameters->error, object.error, sizeof parameters->error);
     good = good && parameters_fit(parameters, &object, path) && parameters_write(parameters, &object);

@@ -47,7 +47,8 @@ void *reel_safetensors_resize(reel_safetensors *object, int which, size_t bytes)
 static void safetensors_empty(reel_safetensors *object)
 {
     for (int i = 0; i < 4; i++) {
-        reel_train_release(object->allocator, object->allocator_user, object->memory[i], object->memory_bytes[i]);
+        reel_train_release(object->allocator, object->allocator_user, object->memory[i],
+                           object->memory_bytes[i]);
         object->memory[i] = NULL;
         object->memory_bytes[i] = 0;
     }

@@ -1,7 +1,8 @@
-/* The .safetensors format (github.com/huggingface/safetensors): 8 bytes little-endian, the length of a JSON header;
- * the header, which may be padded with spaces; then the tensors' bytes, little-endian, last dimension fastest. The
- * header maps each tensor's name to its dtype, its shape and its range of the data, and "__metadata__" to an object
- * of strings. The ranges tile the data: no gap, no overlap, nothing behind them. */
+/* The .safetensors format (github.com/huggingface/safetensors): 8 bytes little-endian, the length of a
+ * JSON header; the header, which may be padded with spaces; then the tensors' bytes, little-endian, last
+ * dimension fastest. The header maps each tensor's name to its dtype, its shape and its range of the data,
+ * and "__metadata__" to an object of strings. The ranges tile the data: no gap, no overlap, nothing behind
+ * them. */
 #ifndef REEL_TRAIN_SAFETENSORS_H
 #define REEL_TRAIN_SAFETENSORS_H
 
@@ -20,8 +21,8 @@ reel_dtype  reel_safetensors_dtype(const char *name);               /* REEL_NO_D
 /* Memory number `which` of the object, grown or made. NULL, with an error, where there is none. */
 void *reel_safetensors_resize(reel_safetensors *object, int which, size_t bytes);
 
-/* Takes the header apart, which lies in the object's memory and is changed: strings are decoded in place. Fills in
- * object->tensor and ->text, and checks all but the data's length. */
+/* Takes the header apart, which lies in the object's memory and is changed: strings are decoded in place.
+ * Fills in object->tensor and ->text, and checks all but the data's length. */
 bool reel_safetensors_header(reel_safetensors *object, const reel_file *file, size_t length);
 
 #endif

@@ -21,7 +21,8 @@ static bool header_fail(const struct header_cursor *in, size_t at, const char *w
 /* The same about a name, or another text of the header. */
 static bool header_fail_at(const struct header_cursor *in, const char *text, const char *what)
 {
-    return reel_file_fail(in->file, (int64_t)(HEADER_AT + (size_t)(text - in->text)), "\"%.80s\": %s", text, what);
+    return reel_file_fail(in->file, (int64_t)(HEADER_AT + (size_t)(text - in->text)), "\"%.80s\": %s", text,
+                          what);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------- */
@@ -43,7 +44,8 @@ static bool header_take(struct header_cursor *in, char c)
 
 static bool header_expect(struct header_cursor *in, char c)
 {
-    return header_take(in, c) || reel_file_fail(in->file, (int64_t)(HEADER_AT + in->at), "a %c is missing", c);
+    return header_take(in, c) ||
+           reel_file_fail(in->file, (int64_t)(HEADER_AT + in->at), "a %c is missing", c);
 }
 
 static bool header_hex(struct header_cursor *in, unsigned *code)
@@ -51,11 +53,10 @@ static bool header_hex(struct header_cursor *in, unsigned *code)
     *code = 0;
     for (int i = 0; i < 4; i++, in->at++) {
         char c = in->at < in->length ? in->text[in->at] : 0;
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
-                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 16;
-        if (digit == 16)
+        const char *digits = "0123456789abcdefABCDEF", *digit = c ? strchr(digits, c) : NULL;
+        if (!digit)
             return header_fail(in, in->at, "\\u needs four hexadecimal digits");
-        *code = *code * 16 + digit;
+        *code = *code * 16 + (unsigned)(digit - digits < 16 ? digit - digits : digit - digits - 6);
     }
     return true;
 }
@@ -172,7 +173,8 @@ static void *header_grow(struct header_cursor *in, int which, size_t count, size
     return (char *)in->object->memory[which] + count * size;
 }
 
-static bool header_member(struct header_cursor *in, const char *key, reel_stored_tensor *tensor, unsigned *seen)
+static bool header_member(struct header_cursor *in, const char *key, reel_stored_tensor *tensor,
+                          unsigned *seen)
 {
     int64_t range[2];
     int count;
@@ -203,7 +205,8 @@ static bool header_member(struct header_cursor *in, const char *key, reel_stored
 
 static bool header_tensor(struct header_cursor *in, const char *name)
 {
-    reel_stored_tensor *tensor = header_grow(in, REEL_SAFETENSORS_TENSORS, in->object->tensors, sizeof *tensor);
+    reel_stored_tensor *tensor =
+        header_grow(in, REEL_SAFETENSORS_TENSORS, in->object->tensors, sizeof *tensor);
     if (!tensor)
         return false;
     *tensor = (reel_stored_tensor){.name = name};
@@ -308,7 +311,8 @@ static bool header_ranges_tile(const struct header_cursor *in)
     for (size_t i = 0; i < object->tensors; i++) {
         if (object->tensor[i].offset != place)
             return header_fail_at(in, object->tensor[i].name, object->tensor[i].offset < place
-                                      ? "its data overlaps that of another tensor" : "a gap in the data before it");
+                                      ? "its data overlaps that of another tensor"
+                                      : "a gap in the data before it");
         place += object->tensor[i].bytes;
     }
     return true;

@@ -1,5 +1,5 @@
-/* Writing .safetensors files: see safetensors.h for the format. The wider dtypes come first, and the header is
- * padded with spaces to a multiple of 8 bytes, so that every tensor is aligned in the file. */
+/* Writing .safetensors files: see safetensors.h for the format. The wider dtypes come first, and the
+ * header is padded with spaces to a multiple of 8 bytes, so that every tensor is aligned in the file. */
 #include "train/safetensors.h"
 
 #include <stdio.h>
@@ -62,7 +62,8 @@ static void write_tensor(struct write_text *out, const reel_stored_tensor *tenso
     write_plain(out, "]}");
 }
 
-static void write_header(struct write_text *out, const reel_safetensors *object, reel_stored_tensor *const *order)
+static void write_header(struct write_text *out, const reel_safetensors *object,
+                         reel_stored_tensor *const *order)
 {
     bool first = true;
     write_plain(out, "{");
@@ -122,7 +123,8 @@ static bool write_texts_are_good(reel_safetensors *object)
             return reel_train_fail(object->error, "metadata %zu is not UTF-8 text", i);
         for (size_t k = 0; k < i; k++)
             if (strcmp(object->text[i].key, object->text[k].key) == 0)
-                return reel_train_fail(object->error, "the metadata \"%.80s\" comes twice", object->text[i].key);
+                return reel_train_fail(object->error, "the metadata \"%.80s\" comes twice",
+                                       object->text[i].key);
     }
     return true;
 }
@@ -164,7 +166,8 @@ static bool write_lay_out(reel_safetensors *object, reel_stored_tensor **order)
 
 /* ---- Writing ------------------------------------------------------------------------------------- */
 
-static bool write_all(reel_safetensors *object, reel_stored_tensor *const *order, reel_file *file, uint64_t length)
+static bool write_all(reel_safetensors *object, reel_stored_tensor *const *order, reel_file *file,
+                      uint64_t length)
 {
     uint8_t bytes[8];
     for (int i = 0; i < 8; i++)
@@ -178,15 +181,16 @@ static bool write_all(reel_safetensors *object, reel_stored_tensor *const *order
     return !out.failed;
 }
 
-static bool write_file(reel_safetensors *object, reel_stored_tensor **order, const char *path, const reel_io *io)
+static bool write_object(reel_safetensors *object, reel_stored_tensor **order, const char *path,
+                       const reel_io *io)
 {
     struct write_text counted = {0};
     if (!write_lay_out(object, order) || !write_texts_are_good(object))
         return false;
     write_header(&counted, object, order);
     if (counted.length > REEL_SAFETENSORS_HEADER)
-        return reel_train_fail(object->error, "the header would have %zu bytes; there may be %d", counted.length,
-                               REEL_SAFETENSORS_HEADER);
+        return reel_train_fail(object->error, "the header would have %zu bytes; there may be %d",
+                               counted.length, REEL_SAFETENSORS_HEADER);
     reel_file file;
     return reel_file_create(&file, path, io, object->error) &&
            reel_file_finish(&file, write_all(object, order, &file, counted.length));
@@ -199,7 +203,7 @@ bool reel_safetensors_write(reel_safetensors *object, const char *path, const re
     reel_stored_tensor **order = reel_train_resize(object->allocator, object->allocator_user, NULL, 0, bytes);
     if (!order)
         return reel_train_fail(object->error, "no memory to order the tensors: %zu bytes", bytes);
-    bool good = write_file(object, order, path, io);
+    bool good = write_object(object, order, path, io);
     reel_train_release(object->allocator, object->allocator_user, order, bytes);
     return good;
 }

@@ -47,5 +47,6 @@ double reel_schedule_rate(const reel_schedule *s, int64_t t)
 
 bool reel_schedule_write(const reel_schedule *schedule, int64_t t, reel_tensor learning_rate)
 {
-    return reel_write(learning_rate, reel_fill(reel_dtype_of(learning_rate), reel_schedule_rate(schedule, t)));
+    return reel_write(learning_rate,
+                      reel_fill(reel_dtype_of(learning_rate), reel_schedule_rate(schedule, t)));
 }

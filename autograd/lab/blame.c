@@ -1,7 +1,12 @@
-/* Which node is at fault: each call between the inputs and the outputs is recorded alone, on leaves that hold what
- * its inputs held, and its VJP is checked. Where a call has one tensor in two places it has one leaf there too; if
- * the VJP is wrong so but right with two leaves, a contribution was lost. */
+/* Which node is at fault: each call between the inputs and the outputs is recorded alone, on leaves that
+ * hold what its inputs held, and its VJP is checked. Where a call has one tensor in two places it has one
+ * leaf there too; if the VJP is wrong so but right with two leaves, a contribution was lost.
+ *
+ * When a gradient of a gradient is wrong, that is done first to the calls that the lower gradient
+ * recorded. If they are all right, a call's VJP does not follow what it is computed from, and each call of
+ * y itself is checked to the order that is wrong. */
 #include "autograd/lab/lab.h"
+#include "autograd/section.h"
 
 #include <string.h>
 
@@ -14,43 +19,26 @@ struct blame_call {
     reel_lab        *lab;
     const reel_node *head;
     uint32_t         id;
+    int              order;
     bool             apart;                         /* a leaf for each input, though it is one tensor */
     reel_tensor     *input, *x;                     /* leaves; of those, what can be differentiated */
     int             *x_input;                       /* which of the call's inputs each x is         */
     size_t           xs;
 };
 
+/* Down through the copies; what a gradient recorded between two of them stands for nothing. */
 uint32_t reel_lab_origin(const reel_lab *lab, uint32_t node)
 {
+    uint32_t user = 0;
     for (const reel_lab_copy *copy = &lab->copy; copy; copy = copy->below) {
-        if (node < copy->from || node >= copy->to)
-            return 0;
-        node = copy->origin[node - copy->from];
+        if (node >= copy->from && node < copy->to)
+            node = copy->origin[node - copy->from];
+        user = node < copy->from ? node : 0;
     }
-    return node;
+    return user;
 }
 
-static bool blame_moves(const reel_lab *lab, uint32_t node)
-{
-    for (size_t i = 0; i < lab->inputs; i++)
-        if (reel_lab_moves(lab, &lab->input[i], node))
-            return true;
-    return false;
-}
-
-/* ---- One call alone -------------------------------------------------------------------------------------------------- */
-
-static reel_tensor blame_leaf(const struct blame_call *c, const reel_node *from, bool variable)
-{
-    reel_shape shape = reel_make_shape(from->rank, from->shape);
-    reel_tensor leaf = reel_leaf_new(c->head->file, c->head->line, c->lab->tape, (reel_dtype)from->dtype, &shape,
-                                     variable, "gradcheck");
-    if (leaf.node) {
-        reel_array array = reel_node_array(c->lab->tape, from);
-        reel_array_get(&array, array.dtype, reel_node_at(c->lab->tape, leaf.node)->data);
-    }
-    return leaf;
-}
+/* ---- One call alone -------------------------------------------------------------------------------- */
 
 static bool blame_leaves(struct blame_call *c)
 {
@@ -63,8 +51,9 @@ static bool blame_leaves(struct blame_call *c)
         if (same < i)
             continue;
         const reel_node *from = reel_node_at(c->lab->tape, input[i]);
-        bool variable = reel_dtype_is_float(from->dtype) && blame_moves(c->lab, input[i]);
-        c->input[i] = blame_leaf(c, from, variable);
+        bool variable = from->flags & REEL_NODE_VARIABLE;
+        c->input[i] = reel_leaf_like(c->head->file, c->head->line, c->lab->tape, from,
+                                     (reel_dtype)from->dtype, variable, "gradcheck");
         if (!c->input[i].node)
             return false;
         if (variable) {
@@ -97,9 +86,10 @@ static bool blame_check(struct blame_call *c, reel_gradcheck_report *report)
     };
     reel_lab_open_report(&alone, report, NULL, 0);
     if (outputs && c->xs &&
-        !reel_lab_levels(&alone, low, reel_tensors_of(output, outputs), reel_tensors_of(c->x, c->xs), 1))
+        !reel_lab_levels(&alone, low, reel_tensors_of(output, outputs), reel_tensors_of(c->x, c->xs),
+                         c->order))
         return false;
-    reel_lab_close_report(&alone);
+    reel_lab_close_report(&alone, true);
     return true;
 }
 
@@ -122,12 +112,13 @@ static bool blame_run(struct blame_call *c, bool apart, reel_gradcheck_report *r
     c->x = reel_lab_get(c->lab, inputs, sizeof *c->x);
     c->x_input = reel_lab_get(c->lab, inputs, sizeof *c->x_input);
     bool done = c->input && c->x && c->x_input && blame_check(c, report);
-    int x = done && report->findings ? c->x_input[report->worst[0].x] : 0;
-    report->worst[0].x = x;                         /* among the call's inputs                     */
+    int x = report->worst[0].x;
+    if (done && report->findings)                   /* among the call's inputs                     */
+        report->worst[0].x = x < (int)c->xs ? c->x_input[x] : -1;
     return done && reel_tape_rewind_at(c->lab->file, c->lab->line, c->lab->tape, mark);
 }
 
-/* ---- All calls ------------------------------------------------------------------------------------------------------ */
+/* ---- All calls ------------------------------------------------------------------------------------- */
 
 static void blame_note(const struct blame_call *c, const reel_gradcheck_report *found, reel_cause cause)
 {
@@ -139,19 +130,20 @@ static void blame_note(const struct blame_call *c, const reel_gradcheck_report *
     if (at == REEL_BLAMES)
         return;
     int input = found->worst[0].x;
-    uint32_t x = reel_node_inputs(c->head)[input], origin = reel_lab_origin(c->lab, x);
+    uint32_t x = input < 0 ? c->id : reel_node_inputs(c->head)[input], origin = reel_lab_origin(c->lab, x);
     report->blame[at] = (reel_blame){
         .op = c->head->op->name, .file = c->head->file, .line = c->head->line,
         .node = reel_lab_origin(c->lab, c->id), .input = input,
         .described = reel_describe(reel_handle(c->lab->tape, origin ? origin : x)),
         .cause = cause, .finding = found->worst[0],
     };
-    report->blame[at].finding.name = reel_node_at(c->lab->tape, x)->name;
+    if (input >= 0)
+        report->blame[at].finding.name = reel_node_at(c->lab->tape, x)->name;
 }
 
-static bool blame_call(reel_lab *lab, uint32_t id)
+static bool blame_call(reel_lab *lab, uint32_t id, int order)
 {
-    struct blame_call c = {.lab = lab, .head = reel_node_at(lab->tape, id), .id = id};
+    struct blame_call c = {.lab = lab, .head = reel_node_at(lab->tape, id), .id = id, .order = order};
     reel_gradcheck_report found, apart;
     if (!blame_run(&c, false, &found))
         return false;
@@ -168,14 +160,24 @@ static bool blame_call(reel_lab *lab, uint32_t id)
     return true;
 }
 
-bool reel_lab_find_blame(reel_lab *lab)
+/* Variables are the inputs alone, so what depends on them is known by that flag. */
+static bool blame_calls(reel_lab *lab, const reel_lab_copy *copy, int order)
 {
-    lab->report->blame_tried = true;
-    for (uint32_t id = lab->copy.from; id < lab->copy.to; id++) {
+    for (uint32_t id = copy->from; id < copy->to; id++) {
         const reel_node *node = reel_node_at(lab->tape, id);
-        if (node->op && node->output == 0 && lab->useful[id - lab->copy.from] && blame_moves(lab, id) &&
-            !blame_call(lab, id))
+        if (node->op && node->output == 0 && node->flags & REEL_NODE_VARIABLE && !blame_call(lab, id, order))
             return false;
     }
     return true;
+}
+
+bool reel_lab_find_blame(reel_lab *lab, int order)
+{
+    const reel_lab_copy *copy = &lab->copy;
+    lab->report->blame_tried = true;
+    if (order == lab->order && !blame_calls(lab, copy, 1))
+        return false;
+    while (copy->below)
+        copy = copy->below;
+    return order == 1 || lab->report->blames || blame_calls(lab, copy, order);
 }

@@ -43,7 +43,8 @@ static bool cause_near(double a, double b)
     return fabs(a - b) <= 1e-4 * fmax(fabs(a), fabs(b));
 }
 
-/* Whether the ratio is the size of an axis, or the number of elements, of the input or an output, or its inverse. */
+/* Whether the ratio is the size of an axis, or the number of elements, of the input or an output, or its
+ * inverse. */
 static bool cause_is_size(const reel_lab *lab, const reel_lab_input *input, double ratio)
 {
     double size = ratio < 1 ? 1 / ratio : ratio;
@@ -68,7 +69,7 @@ static reel_cause cause_of_ratio(const reel_lab *lab, const reel_lab_input *inpu
     return !two && ratio > 0 && cause_is_size(lab, input, ratio) ? REEL_CAUSE_REDUCTION : REEL_CAUSE_FACTOR;
 }
 
-/* ---- The right numbers in wrong places ------------------------------------------------------------------------------ */
+/* ---- The right numbers in wrong places ------------------------------------------------------------- */
 
 static bool cause_same(const reel_lab_input *input, double a, double n)
 {
@@ -117,9 +118,10 @@ static void cause_sort(double *list, int64_t count)
 static bool cause_is_permuted(const reel_lab *lab, const reel_lab_input *input)
 {
     size_t bytes = (size_t)input->count * sizeof(double);
-    double *a = reel_tape_get(lab->tape, 2 * bytes), *n = a + input->count;
+    double *a = reel_lab_get(lab, 2 * (size_t)input->count, sizeof *a), *n;
     if (!a)
         return false;
+    n = a + input->count;
     memcpy(a, input->analytic, bytes);
     memcpy(n, input->numeric, bytes);
     cause_sort(a, input->count);
@@ -130,7 +132,7 @@ static bool cause_is_permuted(const reel_lab *lab, const reel_lab_input *input)
     return true;
 }
 
-/* ---- Labels that do not sum to 1 ------------------------------------------------------------------------------------ */
+/* ---- Labels that do not sum to 1 ------------------------------------------------------------------- */
 
 /* Whether a - n is a multiple of softmax(x) in the line of `size` elements from `first` on. */
 static bool cause_line_is_softmax(const reel_lab_input *input, int64_t first, int64_t size, int64_t stride)

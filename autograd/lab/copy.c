@@ -1,17 +1,18 @@
 /* The lab's copy of what some outputs need of some inputs, in f64.
  *
- * Going back from the outputs, a call is recorded again if it depends on an input; what does not is copied as it
- * stands. Three things differ from what was recorded:
+ * Going back from the outputs, a call is recorded again if it depends on an input; what does not is copied
+ * as it stands. Three things differ from what was recorded:
  *
- *     an input            is a leaf; one that depends on other inputs is f(others) + d, with the leaf d = 0, so
- *                         that d y / d d is the gradient into it and the paths through it stay whole
+ *     an input            is a leaf; one that depends on other inputs is f(others) + d, with the leaf
+ *                         d = 0, so that the gradient into d is the one into it, and the paths through it
+ *                         stay whole
  *     stop_gradient       is a constant, so that it stays where it was when its input moves
- *     a sum of gradients  that a sweep made in place is made anew, so that any part of the copy can be replayed
+ *     a sum of gradients  that a sweep made in place is made anew, so that any part can be replayed alone
  *
  * So each call of the copy is a function of its inputs alone. */
 #include "autograd/accumulate.h"
 #include "autograd/lab/lab.h"
-#include "core/dtype.h"
+#include "autograd/section.h"
 
 #include <string.h>
 
@@ -44,7 +45,7 @@ static uint32_t *copy_twin(const struct copy_run *r, uint32_t id)
     return &r->copy->twin[id - r->low];
 }
 
-/* ---- What is needed ---------------------------------------------------------------------------------------- */
+/* ---- What is needed -------------------------------------------------------------------------------- */
 
 static void copy_mark_dependents(const struct copy_run *r)
 {
@@ -68,7 +69,8 @@ static bool copy_is_applied(const struct copy_run *r, uint32_t id)
     const reel_node *node = reel_node_at(r->tape, id);
     if (!node->op)
         return false;
-    return *copy_mark(r, id) & COPY_DEPENDS || (!(*copy_mark(r, id) & COPY_INPUT) && !copy_is_intact(r->tape, node));
+    return *copy_mark(r, id) & COPY_DEPENDS ||
+           (!(*copy_mark(r, id) & COPY_INPUT) && !copy_is_intact(r->tape, node));
 }
 
 static void copy_mark_needed(const struct copy_run *r)
@@ -85,7 +87,7 @@ static void copy_mark_needed(const struct copy_run *r)
     }
 }
 
-/* ---- Making it --------------------------------------------------------------------------------------------- */
+/* ---- Making it ------------------------------------------------------------------------------------- */
 
 static void copy_note_dtype(reel_lab_copy *copy, uint8_t dtype)
 {
@@ -94,22 +96,16 @@ static void copy_note_dtype(reel_lab_copy *copy, uint8_t dtype)
         copy->coarsest = (reel_dtype)dtype;
 }
 
-/* A leaf with the shape of a node, and the value of one or zeros. Returns 0 after an error on the tape. */
-static uint32_t copy_leaf(const struct copy_run *r, const reel_node *node, const reel_node *value, bool variable)
+/* A leaf with the shape of a node, and its value or zeros. Returns 0 after an error on the tape. */
+static uint32_t copy_leaf(const struct copy_run *r, const reel_node *node, bool zero, bool variable)
 {
-    reel_shape shape = reel_make_shape(node->rank, node->shape);
     reel_dtype dtype = reel_dtype_is_float(node->dtype) ? REEL_F64 : (reel_dtype)node->dtype;
-    reel_tensor leaf = reel_leaf_new(node->file, node->line, r->tape, dtype, &shape, variable, "gradcheck");
+    reel_tensor leaf = reel_leaf_like(node->file, node->line, r->tape, node, dtype, variable, "gradcheck");
     if (!leaf.node)
         return 0;
-    void *data = reel_node_at(r->tape, leaf.node)->data;
-    if (value) {
-        reel_array array = reel_node_array(r->tape, value);
-        reel_array_get(&array, dtype, data);
-    } else {
-        for (int64_t i = 0; i < node->count; i++)
-            ((double *)data)[i] = -0.0;             /* x + -0 is x, for -0 too                     */
-    }
+    double *data = reel_node_at(r->tape, leaf.node)->data;
+    for (int64_t i = 0; zero && i < node->count; i++)
+        data[i] = -0.0;                             /* x + -0 is x, for -0 too                     */
     reel_node_at(r->tape, leaf.node)->name = node->name;
     return leaf.node;
 }
@@ -137,7 +133,7 @@ static bool copy_apply_to(const struct copy_run *r, const reel_node *node, const
     }
     if (node->op == &reel_op_stop_gradient && r->hold) {
         const reel_node *held = reel_node_at(r->tape, inputs[0].node);
-        outputs[0] = reel_handle(r->tape, copy_leaf(r, held, held, false));
+        outputs[0] = reel_handle(r->tape, copy_leaf(r, held, false, false));
         r->copy->stopped++;
         return outputs[0].node;
     }
@@ -173,7 +169,7 @@ static bool copy_input(const struct copy_run *r, uint32_t id)
     const reel_node *node = reel_node_at(r->tape, id);
     uint32_t *twin = copy_twin(r, id);
     bool depends = *copy_mark(r, id) & COPY_DEPENDS;
-    uint32_t leaf = copy_leaf(r, node, depends ? NULL : node, true);
+    uint32_t leaf = copy_leaf(r, node, depends, true);
     if (!leaf)
         return false;
     copy_note_dtype(r->copy, node->dtype);
@@ -198,7 +194,7 @@ static bool copy_node(const struct copy_run *r, uint32_t id)
     const reel_node *node = reel_node_at(r->tape, id);
     if (!reel_usable(r->file, r->line, "gradcheck", reel_handle(r->tape, id)))
         return false;
-    *copy_twin(r, id) = copy_leaf(r, node, node, false);
+    *copy_twin(r, id) = copy_leaf(r, node, false, false);
     return *copy_twin(r, id) != 0;
 }
 
@@ -218,12 +214,12 @@ static bool copy_note_origins(const struct copy_run *r)
     return true;
 }
 
-bool reel_lab_copy_make(REEL_PLACE, reel_lab_copy *copy, uint32_t low, reel_tensors outputs, reel_tensors inputs,
-                        bool hold)
+bool reel_lab_copy_make(REEL_PLACE, reel_lab_copy *copy, uint32_t low, reel_tensors outputs,
+                        reel_tensors inputs, bool hold)
 {
     reel_tape *tape = outputs.tensor[0].tape;
-    struct copy_run r = {.file = file, .line = line, .tape = tape, .copy = copy, .low = low, .end = tape->nodes,
-                         .hold = hold};
+    struct copy_run r = {.file = file, .line = line, .tape = tape, .copy = copy, .low = low,
+                         .end = tape->nodes, .hold = hold};
     *copy = (reel_lab_copy){.low = low, .from = tape->nodes, .coarsest = REEL_F64};
     size_t nodes = r.end - low, bytes = nodes * sizeof *copy->twin;
     copy->twin = reel_tape_get(tape, bytes);

@@ -1,7 +1,7 @@
 /* Every element of an input, or some random directions.
  *
- * Elements of rows that do not touch each other move together through the two quick steps; what those do not let
- * pass is looked at alone. */
+ * Elements of rows that do not touch each other move together through the two quick steps; what those do
+ * not let pass is looked at alone. */
 #include "autograd/lab/lab.h"
 
 #include <math.h>
@@ -71,11 +71,12 @@ bool reel_lab_elements(reel_lab *lab, reel_lab_input *input)
     return true;
 }
 
-/* ---- Directions ------------------------------------------------------------------------------------------------ */
+/* ---- Directions ------------------------------------------------------------------------------------ */
 
-/* Each element moves by its tensor's scale, up or down by the toss of a coin. So the error of a single derivative
- * shows in every direction with its full size; of several, the largest d of them, at least one of the two sides of
- * d's own coin leaves a sum of d or more: each direction misses them with a chance of at most 1/2. */
+/* Each element moves by its tensor's scale, up or down by the toss of a coin. So the error of a single
+ * derivative shows in every direction with its full size; of several, the largest d of them, at least one
+ * of the two sides of d's own coin leaves a sum of d or more: each direction misses them with a chance of
+ * at most 1/2. */
 static double elements_toss(reel_lab *lab, const reel_lab_input *input, double scale, double *direction,
                             double *slack)
 {
@@ -112,7 +113,8 @@ bool reel_lab_directions(reel_lab *lab, reel_lab_input *input, int directions)
         reel_lab_answer answer;
         if (!reel_lab_careful(lab, &probe, along, slack, &answer))
             return false;
-        double seen = (20 * answer.error + lab->tolerance * fmax(fabs(along), fabs(answer.numeric)) + slack) / scale;
+        double seen =
+            (20 * answer.error + lab->tolerance * fmax(fabs(along), fabs(answer.numeric)) + slack) / scale;
         lab->report->seen_above = fmax(lab->report->seen_above, seen);
         reel_lab_tell(lab, input, -1, along, &answer);
     }

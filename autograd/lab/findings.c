@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- A heap: the least of those kept is on top, so that a worse one can take its place ------------------------------ */
+/* ---- A heap: the least of those kept is on top, so that a worse one can take its place ------------- */
 
 static bool findings_worse(const reel_finding *a, const reel_finding *b)
 {
@@ -56,12 +56,19 @@ static void findings_sort(reel_lab_list *list)
     }
 }
 
-/* ---- Telling ------------------------------------------------------------------------------------------------------- */
+/* ---- Telling --------------------------------------------------------------------------------------- */
 
 static double findings_severity(const reel_lab_input *input, double analytic, double numeric)
 {
     double gap = fabs(analytic - numeric);
     return isnan(gap) ? INFINITY : input->largest > 0 ? gap / input->largest : gap;
+}
+
+void reel_lab_note(reel_lab *lab, const reel_finding *finding)
+{
+    if (finding->verdict != REEL_PASS)
+        findings_add(&lab->worst, finding);
+    findings_add(&lab->all, finding);
 }
 
 void reel_lab_tell(reel_lab *lab, const reel_lab_input *input, int64_t element, double analytic,
@@ -83,9 +90,7 @@ void reel_lab_tell(reel_lab *lab, const reel_lab_input *input, int64_t element, 
     report->passed += answer->verdict == REEL_PASS;
     report->undecided += answer->verdict == REEL_CANNOT_TELL;
     report->failed += answer->verdict == REEL_FAIL;
-    if (answer->verdict != REEL_PASS)
-        findings_add(&lab->worst, &finding);
-    findings_add(&lab->all, &finding);
+    reel_lab_note(lab, &finding);
 }
 
 static void findings_largest(reel_lab_input *input)
@@ -100,13 +105,14 @@ static void findings_largest(reel_lab_input *input)
     }
 }
 
-/* What the recorded dtype loses of the gradient, relative to the largest derivative. More than half of its digits
- * is too much to call the recorded gradient right, though the formula is; unless it is no more than the rounding of
- * y itself, as where the true derivative is 0. */
+/* What the recorded dtype loses of the gradient, relative to the largest derivative. More than half of its
+ * digits is too much to call the recorded gradient right, though the formula is; unless it is no more than
+ * the rounding of y itself, as where the true derivative is 0. */
 static void findings_judge_rounding(reel_lab *lab, reel_lab_input *input)
 {
     static const int bits[REEL_DTYPES] = {[REEL_BF16] = 8, [REEL_F16] = 11, [REEL_F32] = 24, [REEL_F64] = 53};
-    double half = ldexp(1, -bits[lab->copy.coarsest] / 2), rounding = ldexp(16 * lab->size, -bits[lab->copy.coarsest]);
+    double half = ldexp(1, -bits[lab->copy.coarsest] / 2);
+    double rounding = ldexp(16 * lab->size, -bits[lab->copy.coarsest]);
     double worst = 0;
     for (int64_t e = 0; e < input->count; e++) {
         double lost = fabs(input->recorded[e] - input->analytic[e]);
@@ -132,8 +138,10 @@ void reel_lab_tell_elements(reel_lab *lab, reel_lab_input *input)
         findings_judge_rounding(lab, input);
     bool failed = false;
     for (int64_t e = 0; e < input->count; e++) {
-        reel_lab_answer answer = {.numeric = input->numeric[e], .error = input->error[e],
-                                  .verdict = (reel_verdict)input->verdict[e], .doubt = (reel_doubt)input->doubt[e]};
+        reel_lab_answer answer = {
+            .numeric = input->numeric[e], .error = input->error[e],
+            .verdict = (reel_verdict)input->verdict[e], .doubt = (reel_doubt)input->doubt[e],
+        };
         reel_lab_tell(lab, input, e, input->analytic[e], &answer);
         failed |= answer.verdict == REEL_FAIL;
     }
@@ -141,19 +149,26 @@ void reel_lab_tell_elements(reel_lab *lab, reel_lab_input *input)
         lab->report->cause = reel_lab_guess(lab, input);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------ */
+/* ---- The whole ------------------------------------------------------------------------------------- */
 
 void reel_lab_open_report(reel_lab *lab, reel_gradcheck_report *report, reel_finding *elements, size_t room)
 {
-    *report = (reel_gradcheck_report){.digits = NAN, .dtype = REEL_F64, .rows = 1, .directions = lab->directions};
+    *report = (reel_gradcheck_report){
+        .digits = NAN, .dtype = REEL_F64, .rows = 1, .directions = lab->directions,
+    };
     lab->report = report;
     lab->worst = (reel_lab_list){.finding = report->worst, .room = REEL_FINDINGS};
     lab->all = (reel_lab_list){.finding = elements, .room = elements ? room : 0};
 }
 
-void reel_lab_close_report(reel_lab *lab)
+void reel_lab_close_report(reel_lab *lab, bool done)
 {
     reel_gradcheck_report *report = lab->report;
+    if (!done) {
+        *report = (reel_gradcheck_report){.verdict = REEL_NOT_CHECKED};
+        lab->all.count = 0;
+        return;
+    }
     findings_sort(&lab->worst);
     findings_sort(&lab->all);
     report->findings = (int)lab->worst.count;

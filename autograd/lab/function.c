@@ -1,8 +1,9 @@
-/* A gradient without a tape: functions in C become an op on a tape of the lab's own, and the rest is the same. The
- * op reads and writes f64; for functions of f32 the numbers are rounded on the way, and steps land on numbers of
- * f32. */
+/* A gradient without a tape: functions in C become an op on a tape of the lab's own, and the rest is the
+ * same. The op reads and writes f64; for functions of f32 the numbers are rounded on the way, and steps
+ * land on numbers of f32. */
 #include "autograd/lab/lab.h"
 #include "core/dtype.h"
+#include "core/shape.h"
 
 #include <math.h>
 
@@ -18,21 +19,16 @@ static reel_dtype function_dtype(const reel_gradcheck_function_options *o)
     return o->dtype ? o->dtype : REEL_F64;
 }
 
-/* ---- The two ops ----------------------------------------------------------------------------------------------------- */
+/* ---- The two ops ----------------------------------------------------------------------------------- */
 
 static bool function_shape_of(reel_call *call, reel_output *out, const reel_shape *shape)
 {
-    const struct function_call *attributes = call->attributes;
-    const reel_gradcheck_function_options *o = attributes->options;
     out->dtype = REEL_F64;
     out->shape = *shape;
+    call->scratch_bytes = (size_t)reel_shape_count(shape->rank, shape->size) * sizeof(double) + 64;
     for (int i = 0; i < call->inputs; i++)
         call->scratch_bytes += (size_t)call->in[i].count * sizeof(double) + 64;
-    size_t count = 1;
-    for (int i = 0; i < shape->rank; i++)
-        count *= (size_t)shape->size[i];
-    call->scratch_bytes += count * sizeof(double) + 64;
-    return o != NULL;
+    return true;
 }
 
 static bool function_shape(reel_call *call, reel_output *out)
@@ -92,8 +88,9 @@ static void function_vjp(const reel_call *call, const reel_tensor dy[], reel_ten
 }
 
 const reel_op reel_op_lab_function = {
-    .size = sizeof(reel_op), .name = "function", .inputs = 1, .outputs = 1, .attributes = sizeof(struct function_call),
-    .shape = function_shape, .forward = function_forward, .vjp = function_vjp, .formula = "the caller's forward",
+    .size = sizeof(reel_op), .name = "function", .inputs = 1, .outputs = 1,
+    .attributes = sizeof(struct function_call), .shape = function_shape, .forward = function_forward,
+    .vjp = function_vjp, .formula = "the caller's forward",
 };
 
 const reel_op reel_op_lab_gradient = {
@@ -102,12 +99,20 @@ const reel_op reel_op_lab_gradient = {
     .forward = function_backward, .formula = "the caller's backward",
 };
 
-/* ---- The check ----------------------------------------------------------------------------------------------------------- */
+/* ---- The check ------------------------------------------------------------------------------------- */
+
+static bool function_shape_makes_sense(const reel_shape *shape)
+{
+    return shape->rank >= 0 && shape->rank <= REEL_MAX_RANK &&
+           reel_shape_count(shape->rank, shape->size) >= 0;
+}
 
 static bool function_options_make_sense(const reel_gradcheck_function_options *o)
 {
     return o && o->size >= sizeof *o && o->forward && o->x && (!o->backward != !o->gradient) &&
-           (!o->dtype || o->dtype == REEL_F32 || o->dtype == REEL_F64) && o->directions >= 0 && o->tolerance >= 0;
+           (!o->dtype || o->dtype == REEL_F32 || o->dtype == REEL_F64) && o->directions >= 0 &&
+           o->tolerance >= 0 && function_shape_makes_sense(&o->x_shape) &&
+           function_shape_makes_sense(&o->y_shape);
 }
 
 /* The weights that the caller's gradient was computed with. */
@@ -127,9 +132,7 @@ static bool function_given(reel_lab *lab, const reel_gradcheck_function_options 
 static bool function_check(reel_lab *lab, const reel_gradcheck_function_options *o)
 {
     struct function_call attributes = {o};
-    int64_t count = 1;
-    for (int i = 0; i < o->x_shape.rank; i++)
-        count *= o->x_shape.size[i];
+    int64_t count = reel_shape_count(o->x_shape.rank, o->x_shape.size);
     reel_values values = {.data = o->x, .count = (size_t)count, .from = function_dtype(o), .to = REEL_F64};
     reel_tensor x = reel_variable_at(lab->file, lab->line, lab->tape, o->x_shape, values), y;
     reel_name(x, o->name ? o->name : "x");
@@ -159,11 +162,7 @@ reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE, const reel_gradchec
         .random = {.seed = o->seed},
     };
     reel_lab_open_report(&lab, &report, o->elements, o->element_room);
-    bool done = lab.tape && function_check(&lab, o);
-    if (done)
-        reel_lab_close_report(&lab);
-    else
-        report = (reel_gradcheck_report){0};
+    reel_lab_close_report(&lab, lab.tape && function_check(&lab, o));
     function_rename(report.worst, (size_t)report.findings, o->name);
     function_rename(o->elements, lab.all.count, o->name);
     report.dtype = function_dtype(o);

@@ -1,5 +1,5 @@
-/* The check as it is called: what is asked for is looked over, the lab works above the tape's end, and the tape is
- * left as it was. */
+/* The check as it is called: what is asked for is looked over, the lab works above the tape's end, and the
+ * tape is left as it was. */
 #include "autograd/lab/lab.h"
 
 #include <math.h>
@@ -47,11 +47,8 @@ reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, reel_gradcheck_options o)
     reel_lab_open_report(&lab, &report, o.elements, o.element_room);
     reel_mark mark = reel_tape_mark(tape);
     bool done = reel_lab_levels(&lab, 1, reel_tensors_of(&o.y, 1), o.xs, o.order ? o.order : 1);
-    if (done)
-        reel_lab_close_report(&lab);
     gradcheck_forget_refusals(tape);
+    reel_lab_close_report(&lab, done && !reel_failed(tape));
     reel_tape_rewind_at(file, line, tape, mark);
-    if (!done)
-        report = (reel_gradcheck_report){0};
     return report;
 }

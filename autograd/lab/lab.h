@@ -1,10 +1,11 @@
 /* The gradient-check lab from inside.
  *
- * What y needs of the xs is copied in f64 to the tape's end (copy.c). There one input is perturbed at a time and
- * the calls that it moves are replayed; differences of y, at several steps and with an error bar (numeric.c),
- * are compared with the gradient. Elements whose rows do not touch each other move together (rows.c). The
- * gradient's own gradient is checked the same way, on a copy of the recorded gradient (level.c). When a
- * derivative is wrong, each call is checked alone (blame.c) and the kind of mistake is guessed (cause.c).
+ * What y needs of the xs is copied in f64 to the tape's end (copy.c). There one input is perturbed at a
+ * time and the calls that it moves are replayed; differences of y, at several steps and with an error bar
+ * (numeric.c), are compared with the gradient. Elements whose rows do not touch each other move together
+ * (rows.c). The gradient's own gradient is checked the same way, on a copy of the recorded gradient
+ * (level.c). When a derivative is wrong, each call is checked alone (blame.c) and the kind of mistake is
+ * guessed (cause.c).
  *
  * All memory comes from the tape's arena and goes back with the rewind at the end. */
 #ifndef REEL_AUTOGRAD_LAB_H
@@ -13,10 +14,10 @@
 #include "autograd/tape.h"
 #include "core/random.h"
 
-/* ---- Copies ---------------------------------------------------------------------------------------------- */
+/* ---- Copies ---------------------------------------------------------------------------------------- */
 
-/* What some outputs need of some inputs, recorded again in f64: the inputs are leaves there, and what does not
- * depend on them is a constant. */
+/* What some outputs need of some inputs, recorded again in f64: the inputs are leaves there, and what does
+ * not depend on them is a constant. */
 typedef struct reel_lab_copy {
     uint32_t        low;                            /* the original's lowest node                  */
     uint32_t        from, to;                       /* the copy's nodes, right behind the original */
@@ -30,8 +31,8 @@ typedef struct reel_lab_copy {
 } reel_lab_copy;
 
 /* Nothing below node `low` is needed. `hold`: outputs of stop_gradient become constants. */
-bool reel_lab_copy_make(REEL_PLACE, reel_lab_copy *copy, uint32_t low, reel_tensors outputs, reel_tensors inputs,
-                        bool hold);
+bool reel_lab_copy_make(REEL_PLACE, reel_lab_copy *copy, uint32_t low, reel_tensors outputs,
+                        reel_tensors inputs, bool hold);
 
 /* The worst findings, as a heap with the least of them on top until it is closed. */
 typedef struct reel_lab_list {
@@ -39,7 +40,7 @@ typedef struct reel_lab_list {
     size_t        count, room;
 } reel_lab_list;
 
-/* ---- One level: the derivatives of some outputs into some inputs ------------------------------------------ */
+/* ---- One level: the derivatives of some outputs into some inputs ----------------------------------- */
 
 typedef struct reel_lab_output {
     uint32_t node;
@@ -55,7 +56,8 @@ typedef struct reel_lab_input {
     reel_shape     shape;
     int64_t        count;
     double        *value;                           /* the leaf's memory, perturbed                */
-    double        *origin;                          /* what it held                                */
+    const int64_t *place;                           /* where each element lies in it; NULL: in order */
+    double        *origin;                          /* what they were                              */
     double        *scale;                           /* of a step: a power of two for each element  */
     const double  *analytic;                        /* the gradient in f64                         */
     const double  *recorded;                        /* ... in the recorded dtype, where that is smaller */
@@ -63,6 +65,9 @@ typedef struct reel_lab_input {
     unsigned char *verdict, *doubt;                 /* of each element                             */
     double         largest;                         /* derivative, analytic or numeric             */
     double         reach;                           /* the largest |derivative| times its scale    */
+    double         magnitude;                       /* of the values that it moves, the largest    */
+    double        *jitter;                          /* how far analytic moves where the inputs move by a
+                                                       rounding or two; NULL: not measured         */
     int            directions;                      /* 0: each element was looked at               */
     const bool    *moves;                           /* of the copy's nodes: it depends on the input */
     reel_section   section;                         /* the calls that it moves and the outputs need */
@@ -71,6 +76,11 @@ typedef struct reel_lab_input {
     const int32_t *block_of;                        /* the block of each output element            */
     bool           row_axis[REEL_MAX_RANK];         /* the axes that the blocks lie along          */
 } reel_lab_input;
+
+static inline double *reel_lab_element(const reel_lab_input *input, int64_t e)
+{
+    return &input->value[input->place ? input->place[e] : e];
+}
 
 typedef struct reel_lab {
     reel_tape  *tape;
@@ -96,6 +106,7 @@ typedef struct reel_lab {
     size_t           inputs, outputs;
     int64_t          y_count;
     double          *base, *weight, *room;          /* of the outputs' elements                    */
+    reel_tensors     twins, leaves;                 /* the outputs and the inputs in the copy      */
     bool             left_out;                      /* some have the weight 0: they are not finite */
     double           size;                          /* sum |weight base|                           */
     double           natural;                       /* what the sizes of the lower orders would make of it */
@@ -105,21 +116,25 @@ typedef struct reel_lab {
 } reel_lab;
 
 /* level.c */
-/* Checks d<upstream, outputs>/d inputs and, up to `order`, the gradients of that. No node below `low` is needed. */
+/* Checks d<upstream, outputs>/d inputs and, up to `order`, the gradients of that. No node below `low` is
+ * needed. */
 bool reel_lab_levels(reel_lab *lab, uint32_t low, reel_tensors outputs, reel_tensors inputs, int order);
 void *reel_lab_get(const reel_lab *lab, size_t count, size_t size);   /* NULL after an error on the tape */
+
+/* Measures the rounding of the analytic derivatives, once, between two replays. */
+bool reel_lab_measure_jitter(reel_lab *lab);
 
 /* setup.c: the copy's inputs and outputs, and the calls between them. `twins`: of the inputs as they were. */
 bool reel_lab_set_up(reel_lab *lab, reel_tensors outputs, reel_tensors inputs);
 bool reel_lab_moves(const reel_lab *lab, const reel_lab_input *input, uint32_t node);
 
 /* steady.c */
-/* Whether two replays give what was recorded, bit for bit. `steady` may be false; the result is false where the
- * tape has an error. */
+/* Whether two replays give what was recorded, bit for bit. `steady` may be false; the result is false
+ * where the tape has an error. */
 bool reel_lab_is_steady(reel_lab *lab, bool *steady);
 bool reel_lab_is_steady_still(reel_lab *lab, bool *steady);
 
-/* ---- Perturbing -------------------------------------------------------------------------------------------- */
+/* ---- Perturbing ------------------------------------------------------------------------------------ */
 
 /* What moves together: an element in each block, `first` and its likes; or all elements along a direction. */
 typedef struct reel_lab_probe {
@@ -141,13 +156,15 @@ typedef struct reel_lab_rise {
 enum reel_lab_run { REEL_LAB_RAN, REEL_LAB_REFUSED, REEL_LAB_BROKEN };
 
 /* perturb.c */
+void reel_lab_restore(const reel_lab_input *input);
 /* Replays what the input moves, and gives outputs in lab->room where they differ from the base. */
 enum reel_lab_run reel_lab_replay(reel_lab *lab, const reel_lab_input *input);
 const double     *reel_lab_output_values(reel_lab *lab, const reel_lab_output *output);
 /* `step` is relative to each element's scale; rise has one entry a block. */
-enum reel_lab_run reel_lab_rises(reel_lab *lab, const reel_lab_probe *probe, double step, reel_lab_rise *rise);
+enum reel_lab_run reel_lab_rises(reel_lab *lab, const reel_lab_probe *probe, double step,
+                                 reel_lab_rise *rise);
 
-/* ---- Deciding ---------------------------------------------------------------------------------------------- */
+/* ---- Deciding -------------------------------------------------------------------------------------- */
 
 typedef struct reel_lab_answer {
     double       numeric, error;
@@ -157,8 +174,8 @@ typedef struct reel_lab_answer {
 
 /* numeric.c */
 /* From two steps, the second half the first: whether that is enough to pass. */
-bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t element, const reel_lab_rise rise[2],
-                    reel_lab_answer *answer);
+bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t element,
+                    const reel_lab_rise rise[2], reel_lab_answer *answer);
 /* With as many steps as it takes. False: the tape has an error. */
 bool reel_lab_careful(reel_lab *lab, const reel_lab_probe *probe, double analytic, double slack,
                       reel_lab_answer *answer);
@@ -170,20 +187,28 @@ bool reel_lab_find_rows(reel_lab *lab, reel_lab_input *input);
 bool reel_lab_elements(reel_lab *lab, reel_lab_input *input);
 bool reel_lab_directions(reel_lab *lab, reel_lab_input *input, int directions);
 
-/* ---- Telling ----------------------------------------------------------------------------------------------- */
+/* ---- Telling --------------------------------------------------------------------------------------- */
 
 /* findings.c */
 void reel_lab_tell(reel_lab *lab, const reel_lab_input *input, int64_t element, double analytic,
                    const reel_lab_answer *answer);
 void reel_lab_tell_elements(reel_lab *lab, reel_lab_input *input);
 void reel_lab_open_report(reel_lab *lab, reel_gradcheck_report *report, reel_finding *elements, size_t room);
-void reel_lab_close_report(reel_lab *lab);
+void reel_lab_close_report(reel_lab *lab, bool done);
+
+void reel_lab_note(reel_lab *lab, const reel_finding *finding);     /* not counted               */
+
+/* recorded.c: whether `gradient`, recorded from node `first` on, follows its inputs. */
+bool reel_lab_is_all_recorded(reel_lab *lab, uint32_t first, const reel_tensor *upstream,
+                              const reel_tensor *gradient,
+                              bool (*record)(const reel_lab *lab, const reel_tensor *upstream,
+                                             reel_tensor *gradient));
 
 /* cause.c: from all elements of an input that was told. */
 reel_cause reel_lab_guess(reel_lab *lab, const reel_lab_input *input);
 
-/* blame.c */
-bool reel_lab_find_blame(reel_lab *lab);
+/* blame.c: looks for the calls whose VJP is wrong up to this order. */
+bool reel_lab_find_blame(reel_lab *lab, int order);
 /* The node on the user's tape that a node of the copy stands for; 0: none. */
 uint32_t reel_lab_origin(const reel_lab *lab, uint32_t node);
 

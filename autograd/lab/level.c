@@ -4,17 +4,19 @@
  *     order 2     outputs {d<u, y>/dx for each x}   inputs xs, u
  *     order 3     outputs {d<v, those>/dx ...}      inputs xs, u, v
  *
- * At each the outputs are weighted with random numbers, so that one gradient stands for the whole Jacobian: weights
- * that hide a mistake in it have probability 0. What an order records lies above the copy of the order before. */
+ * At each the outputs are weighted with random numbers, so that one gradient stands for the whole
+ * Jacobian: weights that hide a mistake in it have probability 0. What an order records lies above the
+ * copy of the order before. */
 #include "autograd/lab/lab.h"
 #include "core/dtype.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { LEVEL_DIRECTIONS = 8 };                      /* where elements would cost too much          */
+enum { LEVEL_DIRECTIONS = 8,                        /* where elements would cost too much          */
+       LEVEL_JIGGLES = 3 };
 
-/* ---- Weights ------------------------------------------------------------------------------------------------------ */
+/* ---- Weights --------------------------------------------------------------------------------------- */
 
 /* Random in +-[1/2, 3/2), as the output's dtype stores it; 0 for an element that is not finite. */
 static void level_draw(reel_lab *lab, reel_dtype dtype, const double *value, double *weight, int64_t count)
@@ -72,7 +74,7 @@ static bool level_upstreams(const reel_lab *lab, reel_tensors outputs, bool vari
     return true;
 }
 
-/* ---- Gradients ----------------------------------------------------------------------------------------------------- */
+/* ---- Gradients ------------------------------------------------------------------------------------- */
 
 /* d<upstream, outputs>/d inputs. */
 static bool level_gradient(const reel_lab *lab, reel_tensors outputs, const reel_tensor *upstream,
@@ -80,20 +82,24 @@ static bool level_gradient(const reel_lab *lab, reel_tensors outputs, const reel
 {
     const char *file = lab->file;
     int line = lab->line;
+    reel_gradient_options options = {.y = outputs.tensor[0], .upstream = upstream[0], .xs = inputs,
+                                     .gradients = gradient};
     if (outputs.count == 1)
-        return reel_gradient_at(file, line, (reel_gradient_options){.y = outputs.tensor[0], .upstream = upstream[0],
-                                                                    .xs = inputs, .gradients = gradient});
+        return reel_gradient_at(file, line, options);
     reel_tensor sum = REEL_NONE;
     for (size_t o = 0; o < outputs.count; o++) {
         reel_tensor product = reel_mul_at(file, line, upstream[o], outputs.tensor[o]);
         reel_tensor term = reel_sum_at(file, line, (reel_reduce_options){.x = product});
         sum = o ? reel_add_at(file, line, sum, term) : term;
     }
-    return reel_gradient_at(file, line, (reel_gradient_options){.y = sum, .xs = inputs, .gradients = gradient});
+    options.y = sum;
+    options.upstream = REEL_NONE;
+    return reel_gradient_at(file, line, options);
 }
 
 /* The same as numbers, into one list an input. */
-static bool level_gradient_values(const reel_lab *lab, reel_tensors outputs, reel_tensors inputs, double **value)
+static bool level_gradient_values(const reel_lab *lab, reel_tensors outputs, reel_tensors inputs,
+                                  double **value)
 {
     reel_tensor *upstream = reel_lab_get(lab, outputs.count, sizeof *upstream);
     reel_tensor *gradient = reel_lab_get(lab, inputs.count, sizeof *gradient);
@@ -121,7 +127,8 @@ static bool level_twins(const reel_lab *lab, reel_tensors *outputs, reel_tensors
     for (size_t o = 0; list && o < outputs->count; o++)
         list[o] = level_twin(lab, outputs->tensor[o]);
     for (size_t i = 0; list && i < inputs->count; i++)
-        list[outputs->count + i] = reel_handle(lab->tape, lab->copy.leaf[inputs->tensor[i].node - lab->copy.low]);
+        list[outputs->count + i] =
+            reel_handle(lab->tape, lab->copy.leaf[inputs->tensor[i].node - lab->copy.low]);
     *outputs = reel_tensors_of(list, outputs->count);
     *inputs = list ? reel_tensors_of(list + outputs->count, inputs->count) : *inputs;
     return list != NULL;
@@ -141,11 +148,12 @@ static bool level_analytic(reel_lab *lab, reel_tensors outputs, reel_tensors inp
 {
     double **recorded = reel_lab_get(lab, inputs.count, sizeof *recorded);
     double **analytic = reel_lab_get(lab, inputs.count, sizeof *analytic);
-    if (!recorded || !analytic || !level_gradient_values(lab, outputs, inputs, recorded))
-        return false;
     bool smaller = lab->copy.coarsest != REEL_F64;
-    reel_tensors twins = outputs, leaves = inputs;
-    if (smaller && (!level_twins(lab, &twins, &leaves) || !level_gradient_values(lab, twins, leaves, analytic)))
+    lab->twins = outputs;
+    lab->leaves = inputs;
+    if (!recorded || !analytic || !level_twins(lab, &lab->twins, &lab->leaves) ||
+        !level_gradient_values(lab, outputs, inputs, recorded) ||
+        (smaller && !level_gradient_values(lab, lab->twins, lab->leaves, analytic)))
         return false;
     for (size_t i = 0; i < lab->inputs; i++) {
         lab->input[i].analytic = smaller ? analytic[i] : recorded[i];
@@ -155,7 +163,54 @@ static bool level_analytic(reel_lab *lab, reel_tensors outputs, reel_tensors inp
     return true;
 }
 
-/* ---- Checking ------------------------------------------------------------------------------------------------------ */
+/* Moves every input by a rounding or two, or puts it back. */
+static void level_jiggle(reel_lab *lab, bool back)
+{
+    for (size_t i = 0; i < lab->inputs; i++)
+        for (int64_t e = 0; e < lab->input[i].count; e++) {
+            double x = lab->input[i].origin[e], part = (reel_random_uniform01(&lab->random) - 0.5) * 0x1p-50;
+            *reel_lab_element(&lab->input[i], e) = back ? x : x + x * part;
+        }
+}
+
+static bool level_replay_whole(const reel_lab *lab)
+{
+    return reel_tape_replay_at(lab->file, lab->line, lab->whole) || lab->tape->error != REEL_ERROR;
+}
+
+static void level_note_jitter(reel_lab_input *input, const double *moved)
+{
+    for (int64_t e = 0; e < input->count; e++) {
+        double jitter = fabs(moved[e] - input->analytic[e]);
+        if (jitter > input->jitter[e])
+            input->jitter[e] = jitter;
+    }
+}
+
+bool reel_lab_measure_jitter(reel_lab *lab)
+{
+    double **moved = reel_lab_get(lab, lab->inputs, sizeof *moved);
+    for (size_t i = 0; moved && i < lab->inputs; i++) {
+        size_t bytes = (size_t)lab->input[i].count * sizeof(double);
+        lab->input[i].jitter = reel_lab_get(lab, bytes + 1, 1);
+        if (!lab->input[i].jitter)
+            return false;
+        memset(lab->input[i].jitter, 0, bytes);
+    }
+    for (int round = 0; moved && round < LEVEL_JIGGLES; round++) {
+        level_jiggle(lab, false);
+        if (!level_replay_whole(lab) || !level_gradient_values(lab, lab->twins, lab->leaves, moved))
+            return false;
+        for (size_t i = 0; i < lab->inputs; i++)
+            level_note_jitter(&lab->input[i], moved[i]);
+        level_jiggle(lab, true);
+        if (!level_replay_whole(lab))
+            return false;
+    }
+    return moved != NULL;
+}
+
+/* ---- Checking -------------------------------------------------------------------------------------- */
 
 /* Elements read and written by perturbing each element of an input. */
 static double level_costs(const reel_lab *lab, const reel_lab_input *input)
@@ -217,13 +272,14 @@ static bool level_check(reel_lab *lab, uint32_t low, const reel_lab_copy *below,
         !reel_lab_copy_make(lab->file, lab->line, &lab->copy, low, outputs, inputs, lab->order == 1))
         return false;
     lab->copy.below = below;
-    if (!reel_lab_set_up(lab, outputs, inputs) || !level_analytic(lab, outputs, inputs) || !level_check_inputs(lab))
+    if (!reel_lab_set_up(lab, outputs, inputs) || !level_analytic(lab, outputs, inputs) ||
+        !level_check_inputs(lab))
         return false;
     if (lab->order == 1) {
         lab->report->stopped = lab->copy.stopped;
         lab->report->dtype = lab->copy.coarsest;
     }
-    return lab->report->failed == failed || lab->no_blame || reel_lab_find_blame(lab);
+    return lab->report->failed == failed || lab->no_blame || reel_lab_find_blame(lab, lab->order);
 }
 
 /* A derivative of order n, over n scales of x, is 0 to the last digit where it is no more than that of y. */
@@ -237,21 +293,29 @@ static void level_find_natural(reel_lab *lab)
         lab->natural = fmax(lab->natural, lab->size) / scale;
 }
 
+static bool level_record_again(const reel_lab *lab, const reel_tensor *upstream, reel_tensor *gradient)
+{
+    return level_gradient(lab, lab->twins, upstream, lab->leaves, gradient);
+}
+
 /* The gradients of this order become the outputs of the next, and their upstream an input. */
 static bool level_next(reel_lab *lab, reel_tensors *outputs, reel_tensors *inputs)
 {
-    reel_tensors y = *outputs, x = *inputs;
-    level_find_natural(lab);
-    reel_tensor *next = reel_lab_get(lab, x.count + y.count, sizeof *next);
-    reel_tensor *gradient = reel_lab_get(lab, x.count, sizeof *gradient);
-    if (!next || !gradient || !level_twins(lab, &y, &x) || !level_upstreams(lab, y, true, next + x.count) ||
-        !level_gradient(lab, y, next + x.count, x, gradient))
+    size_t ys = lab->twins.count, xs = lab->leaves.count;
+    reel_tensor *next = reel_lab_get(lab, xs + ys, sizeof *next);
+    reel_tensor *gradient = reel_lab_get(lab, xs, sizeof *gradient);
+    if (!next || !gradient || !level_upstreams(lab, lab->twins, true, next + xs))
         return false;
-    for (size_t o = 0; o < y.count; o++)
-        reel_name(next[x.count + o], "upstream gradient");
-    memcpy(next, x.tensor, x.count * sizeof *next);
-    *outputs = reel_tensors_of(gradient, x.count);
-    *inputs = reel_tensors_of(next, x.count + y.count);
+    uint32_t first = lab->tape->nodes;
+    if (!level_record_again(lab, next + xs, gradient) ||
+        !reel_lab_is_all_recorded(lab, first, next + xs, gradient, level_record_again))
+        return false;
+    for (size_t o = 0; o < ys; o++)
+        reel_name(next[xs + o], "upstream gradient");
+    memcpy(next, lab->leaves.tensor, xs * sizeof *next);
+    level_find_natural(lab);
+    *outputs = reel_tensors_of(gradient, xs);
+    *inputs = reel_tensors_of(next, xs + ys);
     return true;
 }
 
@@ -259,7 +323,7 @@ bool reel_lab_levels(reel_lab *lab, uint32_t low, reel_tensors outputs, reel_ten
 {
     const reel_lab_copy *below = NULL;
     for (lab->order = 1; level_check(lab, low, below, outputs, inputs); lab->order++) {
-        if (lab->order == order)
+        if (lab->order == order || lab->report->unsteady_op)
             return true;
         reel_lab_copy *copy = reel_lab_get(lab, 1, sizeof *copy);
         if (!copy)

@@ -2,13 +2,14 @@
  *
  * With y taken a step h up and a step h down,
  *
- *     slope(h) = (y(x+h) - y(x-h)) / 2h = y' + O(h^2)          jump(h) = right - left slope = h y'' + O(h^3)
+ *     slope(h) = (y(x+h) - y(x-h)) / 2h = y' + O(h^2)
+ *     jump(h)  = right slope - left slope = h y'' + O(h^3)
  *
- * Slopes at halved steps are extrapolated to h = 0, and of all extrapolations the one that agrees best with its
- * neighbours is taken; how far it does not agree is its error bar (C. J. F. Ridders, "Accurate computation of
- * F'(x) and F'(x) F''(x)", Advances in Engineering Software 4, 1982). The noise of y is measured: second
- * differences at steps so small that they would be 0 without it (after J. J. More, S. M. Wild, "Estimating
- * computational noise", SIAM J. Sci. Comput. 33, 2011).
+ * Slopes at halved steps are extrapolated to h = 0, and of all extrapolations the one that agrees best
+ * with its neighbours is taken; how far it does not agree is its error bar (C. J. F. Ridders, "Accurate
+ * computation of F'(x) and F'(x) F''(x)", Advances in Engineering Software 4, 1982). The noise of y is
+ * measured: second differences at steps so small that they would be 0 without it (after J. J. More, S. M.
+ * Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33, 2011).
  *
  * Where the jump does not go to 0 with h there is no derivative. A few kinks nearby can look like a smooth
  * function of another slope, so nothing is called wrong, or a kink, before it looks the same at much
@@ -23,7 +24,8 @@ enum { NUMERIC_ORDERS = 7, NUMERIC_FIRST = 2, NUMERIC_LAST = 46, NUMERIC_QUICK =
 
 /* An error bar of this part of a derivative still shows a mistake of one in a hundred. */
 static const double numeric_resolution = 1e-3;
-/* A derivative is 0 to the last digit where it changes y by no more than this part over a whole scale of x. */
+/* A derivative is 0 to the last digit where it changes y by no more than this part over a whole scale of
+ * x; and what is no more than this part of the values between x and y may be their rounding. */
 static const double numeric_zero = 0x1p-43;
 
 struct numeric_slope {
@@ -67,8 +69,8 @@ static struct numeric_slope numeric_slope_of(const reel_lab_rise *rise, double s
     };
 }
 
-/* Both are as good as 0: over a whole scale of x they would change the last digit of y, or of what the tensor's
- * other elements do to it. */
+/* Both are as good as 0: over a whole scale of x they would change the last digit of y, or of what the
+ * tensor's other elements do to it. */
 static bool numeric_is_zero(const reel_lab *lab, const reel_lab_input *input, double analytic, double numeric,
                             double error, double scale, double size)
 {
@@ -76,15 +78,15 @@ static bool numeric_is_zero(const reel_lab *lab, const reel_lab_input *input, do
     return fabs(analytic) * scale <= limit && fabs(numeric) * scale <= limit + error * scale;
 }
 
-/* ---- Two steps ----------------------------------------------------------------------------------------------- */
+/* ---- Two steps ------------------------------------------------------------------------------------- */
 
 static bool numeric_usable(const reel_lab_rise *rise)
 {
     return rise->finite && rise->up > 0 && rise->down > 0;
 }
 
-bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t element, const reel_lab_rise rise[2],
-                    reel_lab_answer *answer)
+bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t element,
+                    const reel_lab_rise rise[2], reel_lab_answer *answer)
 {
     double analytic = input->analytic[element], scale = input->scale[element];
     if (!numeric_usable(&rise[0]) || !numeric_usable(&rise[1]) || !isfinite(analytic))
@@ -105,7 +107,7 @@ bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t el
             gap <= lab->tolerance * top + 2 * narrow.noise);
 }
 
-/* ---- Many steps ------------------------------------------------------------------------------------------------ */
+/* ---- Many steps ------------------------------------------------------------------------------------ */
 
 static void numeric_start(struct numeric_table *table)
 {
@@ -191,7 +193,7 @@ static bool numeric_go_deep(struct numeric_search *s)
     return true;
 }
 
-/* ---- Deciding --------------------------------------------------------------------------------------------------- */
+/* ---- Deciding -------------------------------------------------------------------------------------- */
 
 static double numeric_tolerance(const struct numeric_search *s, double top)
 {
@@ -215,7 +217,19 @@ static bool numeric_seems_wrong(const struct numeric_search *s)
     double top = numeric_top(s->analytic, t->best), gap = fabs(s->analytic - t->best);
     if (!isfinite(s->analytic))
         return !s->lab->left_out && isfinite(t->best) && t->error <= numeric_resolution * fabs(t->best);
-    return gap > 16 * t->error + numeric_tolerance(s, top) && fabs(t->best_jump) <= gap / 8;
+    return gap > 16 * t->error + numeric_tolerance(s, top) && fabs(t->best_jump) <= gap / 8 &&
+           gap * s->scale > numeric_zero * s->probe->input->magnitude;
+}
+
+/* The analytic derivative may be off by its own rounding: known by then. */
+static bool numeric_allow_rounding(struct numeric_search *s)
+{
+    const reel_lab_input *input = s->probe->input;
+    if (!input->jitter && !reel_lab_measure_jitter(s->lab))
+        return false;
+    if (!s->probe->direction && isfinite(input->jitter[s->probe->first]))
+        s->slack = 16 * input->jitter[s->probe->first];
+    return true;
 }
 
 static bool numeric_seems_kinked(const struct numeric_search *s)
@@ -256,25 +270,25 @@ static bool numeric_stays_kinked(const struct numeric_search *s)
     return seen > 0;
 }
 
-/* A direction stands for many derivatives: how small an error it shows depends on its bar, which smaller steps may
- * still narrow. */
+/* A direction stands for many derivatives: how small an error it shows depends on its bar, which smaller
+ * steps may still narrow. */
 static bool numeric_can_improve(const struct numeric_search *s, const struct numeric_slope *slope)
 {
     const struct numeric_table *t = &s->table;
     return s->probe->direction && t->error > 1e-12 * fabs(t->best) && slope->noise < t->error / 8;
 }
 
-static reel_verdict numeric_settle(struct numeric_search *s, const struct numeric_slope *slope, reel_doubt *doubt,
-                                   bool *broken)
+static reel_verdict numeric_settle(struct numeric_search *s, const struct numeric_slope *slope,
+                                   reel_doubt *doubt, bool *broken)
 {
     *broken = false;
     if (numeric_passes(s))
         return numeric_can_improve(s, slope) ? REEL_NOT_CHECKED : REEL_PASS;
     bool wrong = numeric_seems_wrong(s), kinked = numeric_seems_kinked(s);
-    if ((wrong || kinked) && !numeric_go_deep(s)) {
-        *broken = true;
+    *broken = (wrong && !numeric_allow_rounding(s)) || ((wrong || kinked) && !numeric_go_deep(s));
+    if (*broken)
         return REEL_NOT_CHECKED;
-    }
+    wrong = wrong && numeric_seems_wrong(s);
     if (kinked && numeric_stays_kinked(s)) {
         *doubt = REEL_KINK;
         return REEL_CANNOT_TELL;

@@ -46,26 +46,34 @@ static void perturb_move(const reel_lab *lab, const reel_lab_probe *probe, doubl
     reel_lab_input *input = probe->input;
     if (probe->direction) {
         for (int64_t e = 0; e < input->count; e++)
-            input->value[e] = perturb_on_grid(lab, input->origin[e] + step * probe->direction[e]);
+            *reel_lab_element(input, e) = perturb_on_grid(lab, input->origin[e] + step * probe->direction[e]);
         *(step > 0 ? &rise->up : &rise->down) = fabs(step);
         return;
     }
     for (int64_t b = 0; b < probe->blocks; b++) {
         int64_t e = perturb_element(probe, b);
         double x = input->origin[e], to = perturb_on_grid(lab, x + step * input->scale[e]);
-        input->value[e] = to;
+        *reel_lab_element(input, e) = to;
         *(step > 0 ? &rise[b].up : &rise[b].down) = fabs(to - x);
     }
 }
 
+void reel_lab_restore(const reel_lab_input *input)
+{
+    for (int64_t e = 0; e < input->count; e++)
+        *reel_lab_element(input, e) = input->origin[e];
+}
+
 static void perturb_restore(const reel_lab_probe *probe)
 {
-    reel_lab_input *input = probe->input;
-    if (probe->direction)
-        memcpy(input->value, input->origin, (size_t)input->count * sizeof *input->value);
-    else
-        for (int64_t b = 0; b < probe->blocks; b++)
-            input->value[perturb_element(probe, b)] = input->origin[perturb_element(probe, b)];
+    if (probe->direction) {
+        reel_lab_restore(probe->input);
+        return;
+    }
+    for (int64_t b = 0; b < probe->blocks; b++) {
+        int64_t e = perturb_element(probe, b);
+        *reel_lab_element(probe->input, e) = probe->input->origin[e];
+    }
 }
 
 /* Adds what one element of the outputs has done. Where it has not moved it counts with its size alone. */

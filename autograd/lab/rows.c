@@ -1,11 +1,11 @@
 /* Rows that do not touch each other, so that an element of each can be perturbed in one replay (A. Curtis,
  * M. Powell, J. Reid, "On the estimation of sparse Jacobian matrices", J. Inst. Maths Applics 13, 1974).
  *
- * An axis of the input is one of rows when each output has an axis of the same size such that row i of the input
- * moves row i of the outputs alone. That is tried, not assumed. Each row gets a word of bits, and for each
- * bit the rows that have it are shaken while the others are watched. The words all have the same number of ones,
- * so that of any two rows each has a bit that the other has not (E. Sperner 1928): every row is shaken while
- * any other is watched. */
+ * An axis of the input is one of rows when each output has an axis of the same size such that row i of the
+ * input moves row i of the outputs alone. That is tried, not assumed. Each row gets a word of bits, and
+ * for each bit the rows that have it are shaken while the others are watched. The words all have the same
+ * number of ones, so that of any two rows each has a bit that the other has not (E. Sperner 1928): every
+ * row is shaken while any other is watched. */
 #include "autograd/lab/lab.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ static const reel_node *rows_output(const struct rows_search *s, size_t output)
     return reel_node_at(s->lab->tape, s->lab->output[output].node);
 }
 
-/* ---- Words with as many ones as zeros ------------------------------------------------------------------------- */
+/* ---- Words with as many ones as zeros -------------------------------------------------------------- */
 
 static int64_t rows_choose(int bits)
 {
@@ -58,7 +58,7 @@ static uint64_t *rows_words(const struct rows_search *s, int64_t rows)
     return word;
 }
 
-/* ---- One try ----------------------------------------------------------------------------------------------------- */
+/* ---- One try --------------------------------------------------------------------------------------- */
 
 /* The position along an axis of element e of a shape. */
 static int64_t rows_position(int rank, const int64_t *size, int axis, int64_t e)
@@ -73,7 +73,8 @@ static void rows_shake(const struct rows_search *s, int axis, const uint64_t *wo
     reel_lab_input *input = s->input;
     for (int64_t e = 0; e < input->count; e++)
         if (word[rows_position(input->shape.rank, input->shape.size, axis, e)] >> bit & 1)
-            input->value[e] += input->scale[e] * (reel_random_uniform01(&s->lab->random) - 0.5) / 16;
+            *reel_lab_element(input, e) +=
+                input->scale[e] * (reel_random_uniform01(&s->lab->random) - 0.5) / 16;
 }
 
 static bool rows_others_stay(const struct rows_search *s, const uint64_t *word, int bit)
@@ -105,12 +106,12 @@ static bool rows_try(struct rows_search *s, int axis)
         enum reel_lab_run run = reel_lab_replay(s->lab, s->input);
         s->broken |= run == REEL_LAB_BROKEN;
         apart = run == REEL_LAB_RAN && rows_others_stay(s, word, bit);
-        memcpy(s->input->value, s->input->origin, (size_t)s->input->count * sizeof(double));
+        reel_lab_restore(s->input);
     }
     return apart;
 }
 
-/* ---- All axes ---------------------------------------------------------------------------------------------------- */
+/* ---- All axes -------------------------------------------------------------------------------------- */
 
 /* The first axis of that size of an output, not yet used, that comes after `after`; -1: none. */
 static int rows_next_axis(const struct rows_search *s, size_t output, int64_t size, int after)
@@ -139,7 +140,8 @@ static bool rows_match(struct rows_search *s, int axis)
     return true;
 }
 
-/* Multiplies the blocks by the rows of one more axis: a position along it is the last digit of a block's number. */
+/* Multiplies the blocks by the rows of one more axis: a position along it is the last digit of a block's
+ * number. */
 static void rows_take(struct rows_search *s, int axis, int64_t *offset, int32_t *block_of)
 {
     reel_lab_input *input = s->input;
@@ -189,7 +191,7 @@ bool reel_lab_find_rows(reel_lab *lab, reel_lab_input *input)
     offset[0] = 0;
     input->block_offset = offset;
     input->block_of = block_of;
-    if (lab->one_by_one || !rows_find_moved(&s))
+    if (lab->one_by_one || !input->count || !rows_find_moved(&s))
         return true;
     for (int axis = 0; axis < input->shape.rank && !s.broken; axis++)
         if (input->shape.size[axis] > 1 && rows_match(&s, axis))

@@ -15,7 +15,7 @@ void *reel_lab_get(const reel_lab *lab, size_t count, size_t size)
     return memory;
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------------------ */
+/* ---- Calls ----------------------------------------------------------------------------------------- */
 
 static uint32_t setup_nodes(const reel_lab *lab)
 {
@@ -54,12 +54,30 @@ static bool setup_section(const reel_lab *lab, const bool *moves, reel_section *
     }
     reel_section_note note = {.pruned = true, .kept = count, .call = call};
     if (call)
-        *section = reel_section_with_note(lab->file, lab->line, lab->tape, lab->copy.from, lab->copy.to, &note,
-                                          "gradcheck");
+        *section = reel_section_with_note(lab->file, lab->line, lab->tape, lab->copy.from, lab->copy.to,
+                                          &note, "gradcheck");
     return call && section->anchor;
 }
 
-static bool setup_moves(const reel_lab *lab, reel_lab_input *input)
+/* What moves less than the rounding of a value between x and y cannot be seen in y. */
+static void setup_magnitude(reel_lab *lab, reel_lab_input *input, uint32_t id)
+{
+    const reel_node *node = reel_node_at(lab->tape, id);
+    if (node->dtype != REEL_F64 || !node->count)
+        return;
+    reel_array array = reel_node_array(lab->tape, node);
+    const int64_t *strides[] = {node->strides};
+    const double *value = array.data;
+    reel_walk walk;
+    for (reel_walk_start(&walk, node->rank, node->shape, 1, strides); walk.more; reel_walk_next(&walk))
+        for (int64_t i = 0; i < walk.length; i++) {
+            double size = fabs(value[walk.offset[0] + i * walk.step[0]]);
+            if (size > input->magnitude && isfinite(size))
+                input->magnitude = size;
+        }
+}
+
+static bool setup_moves(reel_lab *lab, reel_lab_input *input)
 {
     bool *moves = reel_lab_get(lab, setup_nodes(lab), sizeof *moves);
     if (!moves)
@@ -71,6 +89,8 @@ static bool setup_moves(const reel_lab *lab, reel_lab_input *input)
         const uint32_t *from = reel_node_inputs(node);
         for (uint32_t k = 0; node->op && k < node->inputs; k++)
             moves[i] |= moves[from[k] - lab->copy.from];
+        if (moves[i] && lab->useful[i])
+            setup_magnitude(lab, input, lab->copy.from + i);
     }
     input->moves = moves;
     return setup_section(lab, moves, &input->section);
@@ -81,9 +101,10 @@ bool reel_lab_moves(const reel_lab *lab, const reel_lab_input *input, uint32_t n
     return input->moves[node - lab->copy.from];
 }
 
-/* ---- Inputs ------------------------------------------------------------------------------------------------------ */
+/* ---- Inputs ---------------------------------------------------------------------------------------- */
 
-/* A step's scale is the element's size, to a power of two; for elements near 0, what is usual in their tensor. */
+/* A step's scale is the element's size, to a power of two; for elements near 0, what is usual in their
+ * tensor. */
 static void setup_scale(reel_lab_input *input, const double *magnitude)
 {
     double sum = 0, floor = 1;
@@ -95,6 +116,24 @@ static void setup_scale(reel_lab_input *input, const double *magnitude)
         double size = fmax(isfinite(magnitude[e]) ? fabs(magnitude[e]) : 0, floor);
         input->scale[e] = ldexp(1, ilogb(size));
     }
+}
+
+/* Where the elements of a leaf lie that is not laid out in their order. */
+static bool setup_places(const reel_lab *lab, reel_lab_input *input, const reel_node *leaf)
+{
+    if (reel_is_contiguous(leaf->rank, leaf->shape, leaf->strides))
+        return true;
+    int64_t *place = reel_lab_get(lab, (size_t)leaf->count, sizeof *place);
+    for (int64_t e = 0; place && e < leaf->count; e++) {
+        int64_t rest = e;
+        place[e] = 0;
+        for (int i = leaf->rank - 1; i >= 0; i--) {
+            place[e] += rest % leaf->shape[i] * leaf->strides[i];
+            rest /= leaf->shape[i];
+        }
+    }
+    input->place = place;
+    return place != NULL;
 }
 
 static bool setup_input(reel_lab *lab, reel_lab_input *input, reel_tensor x)
@@ -114,18 +153,20 @@ static bool setup_input(reel_lab *lab, reel_lab_input *input, reel_tensor x)
     input->error = reel_lab_get(lab, count, sizeof(double));
     input->verdict = reel_lab_get(lab, count, 1);
     input->doubt = reel_lab_get(lab, count, 1);
-    if (!input->origin || !input->scale || !input->numeric || !input->error || !input->verdict || !input->doubt)
+    if (!input->origin || !input->scale || !input->numeric || !input->error || !input->verdict ||
+        !input->doubt)
         return false;
     reel_array array = reel_node_array(tape, twin);
     reel_array_get(&array, REEL_F64, input->origin);
     setup_scale(input, input->origin);
-    memcpy(input->origin, input->value, count * sizeof(double));
+    array = reel_node_array(tape, leaf);
+    reel_array_get(&array, REEL_F64, input->origin);
     memset(input->verdict, REEL_NOT_CHECKED, count);
     memset(input->doubt, REEL_NO_DOUBT, count);
-    return setup_moves(lab, input);
+    return setup_places(lab, input, leaf) && setup_moves(lab, input);
 }
 
-/* ---- Outputs ----------------------------------------------------------------------------------------------------- */
+/* ---- Outputs --------------------------------------------------------------------------------------- */
 
 static void setup_output(reel_lab *lab, reel_lab_output *output, uint32_t node)
 {

@@ -39,8 +39,8 @@ static bool steady_is_intact(const reel_tape *tape, const reel_node *node)
            reel_node_at(tape, node->base)->written <= node->executed;
 }
 
-/* Whether each node has the value that it had at first; or, where `originals`, whether what it was copied from
- * has it. */
+/* Whether each node has the value that it had at first; or, where `originals`, whether what it was copied
+ * from has it. */
 static bool steady_compare(reel_lab *lab, bool originals, double *room)
 {
     for (uint32_t id = lab->copy.from; id < lab->copy.to; id++) {

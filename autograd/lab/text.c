@@ -30,12 +30,15 @@ const char *reel_cause_text(reel_cause cause)
         [REEL_NO_CAUSE] = "",
         [REEL_CAUSE_SIGN] = "the sign is wrong",
         [REEL_CAUSE_FACTOR] = "it is wrong by one factor throughout",
-        [REEL_CAUSE_REDUCTION] = "it is wrong by the size of an axis: a mean taken for a sum, or a sum for a mean",
+        [REEL_CAUSE_REDUCTION] =
+            "it is wrong by the size of an axis: a mean taken for a sum, or a sum for a mean",
         [REEL_CAUSE_MISSING_PATH] = "it is 0: a path to y is missing",
         [REEL_CAUSE_TRANSPOSED] = "it is transposed: the right numbers, with two axes exchanged",
         [REEL_CAUSE_PERMUTED] = "it is permuted: the right numbers in other places",
-        [REEL_CAUSE_ACCUMULATION] = "a contribution is lost where one tensor is used twice: it must be added, not set",
-        [REEL_CAUSE_LABEL_SUM] = "it is softmax - labels where S softmax - labels is meant: labels do not sum to S = 1",
+        [REEL_CAUSE_ACCUMULATION] =
+            "a contribution is lost where one tensor is used twice: it must be added, not set",
+        [REEL_CAUSE_LABEL_SUM] =
+            "it is softmax - labels where S softmax - labels is meant: labels do not sum to S = 1",
         [REEL_CAUSE_NOT_FINITE] = "it is NaN or infinite where y is smooth",
         [REEL_CAUSE_SOME_ELEMENTS] = "only some elements are wrong",
         [REEL_CAUSE_NOT_RECORDED] = "a VJP computed numbers outside the tape, which its own gradient misses",
@@ -44,7 +47,7 @@ const char *reel_cause_text(reel_cause cause)
     return (unsigned)cause <= REEL_CAUSE_OTHER ? text[cause] : "";
 }
 
-/* ---- Numbers -------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------------- */
 
 /* Rounded to some decimal digits. */
 static void text_digits_of(reel_text *text, double value, int digits)
@@ -63,19 +66,20 @@ static void text_plural(reel_text *text, int64_t count, const char *what)
     reel_text_add(text, "%lld %s%s", (long long)count, what, count == 1 ? "" : "s");
 }
 
-/* ---- One finding ------------------------------------------------------------------------------------------------------ */
+/* ---- One finding ----------------------------------------------------------------------------------- */
 
 static void text_place(reel_text *text, const reel_finding *finding)
 {
     if (finding->name && finding->name[0])
         reel_text_add(text, "\"%s\"", finding->name);
     else
-        reel_text_add(text, "x %d", finding->x + 1);
+        reel_text_add(text, "x%d", finding->x);
     if (finding->element < 0)
         reel_text_add(text, " along a random direction");
     else if (finding->rank)
         for (int i = 0; i < finding->rank; i++)
-            reel_text_add(text, "%s%lld%s", i ? "," : "[", (long long)finding->index[i], i + 1 < finding->rank ? "" : "]");
+            reel_text_add(text, "%s%lld%s", i ? "," : "[", (long long)finding->index[i],
+                          i + 1 < finding->rank ? "" : "]");
 }
 
 static void text_numbers(reel_text *text, const reel_finding *finding)
@@ -112,7 +116,7 @@ static void text_finding(reel_text *text, const reel_finding *finding)
     reel_text_char(text, '\n');
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------------- */
 
 static void text_summary(reel_text *text, const reel_gradcheck_report *r)
 {
@@ -132,10 +136,12 @@ static void text_summary(reel_text *text, const reel_gradcheck_report *r)
 static void text_remarks(reel_text *text, const reel_gradcheck_report *r)
 {
     if (r->unsteady_op)
-        reel_text_add(text, "  not repeatable: %s at %s:%d (node %u) gives other values when it is replayed\n",
+        reel_text_add(text,
+                      "  not repeatable: %s at %s:%d (node %u) gives other values when it is replayed\n",
                       r->unsteady_op, r->unsteady_file, r->unsteady_line, r->unsteady_node);
     if (r->not_finite)
-        reel_text_add(text, "  %lld elements of y are not finite and were left out\n", (long long)r->not_finite);
+        reel_text_add(text, "  %lld elements of y are not finite and were left out\n",
+                      (long long)r->not_finite);
     if (r->stopped)
         reel_text_add(text, "  %d outputs of stop_gradient were held at their values\n", r->stopped);
     if (r->rows > 1)
@@ -144,7 +150,8 @@ static void text_remarks(reel_text *text, const reel_gradcheck_report *r)
     if (r->directions) {
         reel_text_add(text, "  an error of one derivative above ");
         text_digits_of(text, r->seen_above, 2);
-        reel_text_add(text, " is seen for certain; errors that could cancel are missed with a chance of at most ");
+        reel_text_add(text,
+                      " is seen for certain; errors that could cancel are missed with a chance of at most ");
         text_digits_of(text, r->chance_to_miss, 2);
         reel_text_char(text, '\n');
     }
@@ -157,11 +164,16 @@ static void text_remarks(reel_text *text, const reel_gradcheck_report *r)
 
 static void text_blame(reel_text *text, const reel_blame *blame)
 {
-    reel_text_add(text, "  at fault: the VJP of %s at %s:%d", blame->op, blame->file ? blame->file : "?", blame->line);
+    reel_text_add(text, "  at fault: the VJP of %s at %s:%d", blame->op, blame->file ? blame->file : "?",
+                  blame->line);
     if (blame->node)
         reel_text_add(text, " (node %u)", blame->node);
-    reel_text_add(text, ", into its input %d, %s: %s\n              alone, at ", blame->input + 1,
-                  blame->described.text, reel_cause_text(blame->cause));
+    if (blame->input >= 0)
+        reel_text_add(text, ", into its input %d, %s", blame->input + 1, blame->described.text);
+    reel_text_add(text, ": %s\n              alone, ", reel_cause_text(blame->cause));
+    if (blame->finding.order > 1)
+        reel_text_add(text, "order %d, ", blame->finding.order);
+    reel_text_add(text, "at ");
     text_place(text, &blame->finding);
     reel_text_add(text, ": ");
     text_numbers(text, &blame->finding);
@@ -171,12 +183,14 @@ static void text_blame(reel_text *text, const reel_blame *blame)
 static void text_report(reel_text *text, const reel_gradcheck_report *r)
 {
     text_summary(text, r);
+    if (r->verdict == REEL_NOT_CHECKED)
+        return;
     if (r->cause)
         reel_text_add(text, "  looks as if %s\n", reel_cause_text(r->cause));
     for (int i = 0; i < r->blames; i++)
         text_blame(text, &r->blame[i]);
     if (r->failed && r->blame_tried && !r->blames)
-        reel_text_add(text, "  each node's VJP is right alone: what they give is not added up rightly\n");
+        reel_text_add(text, "  the VJP of each node is right alone: their sums are not\n");
     for (int i = 0; i < r->findings; i++)
         text_finding(text, &r->worst[i]);
     int64_t others = r->failed + r->undecided - r->findings;
