@@ -28,8 +28,13 @@ bool reel_error_clear(reel_tape *tape)
 static void error_write(reel_tape *tape, const char *file, int line, const char *op, const char *format,
                         va_list arguments)
 {
-    if (tape->error != REEL_FINE)
-        return;
+    if (tape->error == REEL_ERROR)
+        return;                                     /* the first is kept; what failed while a replay was being
+                                                       mended takes the replay's place               */
+    if (tape->in_vjp) {
+        file = tape->inherit_file;
+        line = tape->inherit_line;
+    }
     reel_text text = {.buffer = tape->message, .size = sizeof tape->message};
     if (file)
         reel_text_add(&text, "%s:%d: ", file, line);
@@ -81,6 +86,8 @@ reel_description reel_call_describe(const reel_call *call, int input)
 
 bool reel_tape_out_of_memory(reel_tape *tape, const char *file, int line, const char *op, size_t bytes)
 {
+    if (bytes < tape->memory.wanted)
+        bytes = tape->memory.wanted;                /* records come in larger pieces               */
     if (tape->memory.over_cap)
         return reel_tape_fail(tape, file, line, op,
                               "%zu more bytes would pass the memory cap of %zu (%zu are held)", bytes,

@@ -190,11 +190,17 @@ static bool vjp_room(const struct sweep *s, struct vjp_call *v, uint32_t inputs)
  * would mix old and new. */
 static bool still_as_read(const struct sweep *s, const reel_node *node)
 {
-    if (node->executed == s->tape->clock || node->op->flags & REEL_OP_IN_SWEEP)
-        return true;                                /* nothing at all was written since            */
+    if (node->executed == s->tape->clock || node->op->flags & REEL_OP_IN_SWEEP ||
+        reel_node_at(s->tape, node->base) != node)
+        return true;                                /* nothing was written since, or it is a view  */
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; i < node->inputs; i++) {
-        const reel_node *base = base_of(s, input[i]);
+        const reel_node *base = base_of(s, input[i]), *in = reel_node_at(s->tape, input[i]);
+        if (in->executed > node->executed)
+            return reel_tape_fail(s->tape, s->file, s->line, "gradient",
+                                  "%s at %s:%d read %s, recorded at %s:%d, which was computed again since: replay "
+                                  "the reader too", node->op->name, node->file, node->line,
+                                  reel_describe(reel_handle(s->tape, input[i])).text, in->file, in->line);
         if (base->written <= node->executed)
             continue;
         const reel_leaf *leaf = base->op ? NULL : base->attributes;
@@ -255,10 +261,18 @@ static bool take_contributions(const struct sweep *s, uint32_t head, const struc
 {
     const reel_node *node = reel_node_at(s->tape, head);
     const uint32_t *input = reel_node_inputs(node);
+    for (uint32_t i = 0; i < node->inputs; i++) {   /* all wait before the first is added: two may be one */
+        if (!v->wanteds[i] || !v->dxs[i].tape)
+            continue;
+        if (!dx_fits(s, node, i, v->dxs[i]))
+            return false;
+        base_of(s, v->dxs[i].node)->pins++;
+    }
     for (uint32_t i = 0; i < node->inputs; i++) {
         if (!v->wanteds[i] || !v->dxs[i].tape)
             continue;
-        if (!dx_fits(s, node, i, v->dxs[i]) || !add_contribution(s, input[i], v->dxs[i].node))
+        base_of(s, v->dxs[i].node)->pins--;
+        if (!add_contribution(s, input[i], v->dxs[i].node))
             return false;
     }
     return true;
@@ -409,10 +423,12 @@ static bool check_arguments(struct sweep *s, const reel_gradient_options *o)
             return false;
     if (!o->upstream.tape)
         return true;
+    if (o->upstream.tape != s->tape)
+        return reel_tape_fail(s->tape, s->file, s->line, "gradient", "the upstream gradient belongs to another tape");
     if (!reel_usable(s->file, s->line, "gradient", o->upstream))
         return false;
     reel_shape y = reel_shape_of(o->y), u = reel_shape_of(o->upstream);
-    if (o->upstream.tape == s->tape && reel_dtype_of(o->upstream) == reel_dtype_of(o->y) &&
+    if (reel_dtype_of(o->upstream) == reel_dtype_of(o->y) &&
         reel_same_sizes(y.rank, y.size, u.rank, u.size))
         return true;
     return reel_tape_fail(s->tape, s->file, s->line, "gradient", "the upstream gradient %s does not match y, %s",
@@ -432,7 +448,7 @@ static uint32_t seed(const struct sweep *s, const reel_gradient_options *o)
 static bool give_results(const struct sweep *s, const reel_gradient_options *o)
 {
     for (size_t i = 0; i < o->xs.count; i++) {
-        reel_tensor x = o->xs.tensor[i];
+        reel_tensor x = o->xs.tensor[i];            /* which may be the place of gradients[i]      */
         const reel_node *node = reel_node_at(s->tape, x.node);
         uint32_t gradient = node->gradient;
         if (!gradient) {
@@ -474,36 +490,40 @@ static bool run_sweep(const struct sweep *s, const reel_gradient_options *o)
     return give_results(s, o);
 }
 
-bool reel_gradient_at(REEL_PLACE, reel_gradient_options options)
+static bool sweep_or_undo(struct sweep *s, const reel_gradient_options *o)
 {
-    reel_tape *tape = options.y.tape;
-    for (size_t i = 0; options.gradients && i < options.xs.count; i++)
-        options.gradients[i] = (reel_tensor){tape, 0, 0};
-    if (reel_failed(tape))
-        return false;
-    struct sweep s = {.tape = tape, .file = file, .line = line, .y = options.y.node,
-                      .lowest = options.y.node, .first = tape->nodes, .final = options.final};
-    if (tape->sweeping)
-        return reel_tape_fail(tape, file, line, "gradient", "a VJP cannot ask for a gradient");
-    if (!check_arguments(&s, &options))
-        return false;
+    reel_tape *tape = s->tape;
     reel_block *block = tape->arena.current;
     size_t used = tape->arena.used;
     tape->sweeping = true;
-    tape->final = options.final;
-    tape->inherit_file = file;
-    tape->inherit_line = line;
+    tape->final = s->final;
+    tape->inherit_file = s->file;
+    tape->inherit_line = s->line;
     tape->step = 0;
     memset(tape->free_pieces, 0, sizeof tape->free_pieces);
-    bool done = run_sweep(&s, &options);
-    tape->sweeping = tape->final = false;
+    bool done = run_sweep(s, o);
+    tape->sweeping = tape->final = tape->in_vjp = false;
     tape->swept = done ? tape->sweep : 0;
     tape->swept_generation = tape->generation;
-    if (done)
-        return true;
-    tape->nodes = s.first;
-    reel_arena_rewind(&tape->arena, block, used);
-    for (size_t i = 0; i < options.xs.count; i++)
+    if (!done) {
+        tape->nodes = s->first;
+        reel_arena_rewind(&tape->arena, block, used);
+    }
+    return done;
+}
+
+bool reel_gradient_at(REEL_PLACE, reel_gradient_options options)
+{
+    reel_tape *tape = options.y.tape;
+    bool done = false;
+    if (!reel_failed(tape) && tape->sweeping) {
+        reel_tape_fail(tape, file, line, "gradient", "a VJP cannot ask for a gradient");
+    } else if (!reel_failed(tape)) {
+        struct sweep s = {.tape = tape, .file = file, .line = line, .y = options.y.node,
+                          .lowest = options.y.node, .first = tape->nodes, .final = options.final};
+        done = check_arguments(&s, &options) && sweep_or_undo(&s, &options);
+    }
+    for (size_t i = 0; !done && options.gradients && i < options.xs.count; i++)
         options.gradients[i] = (reel_tensor){tape, 0, 0};
-    return false;
+    return done;
 }

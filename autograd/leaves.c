@@ -3,6 +3,7 @@
 #include "core/dtype.h"
 #include "core/shape.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,8 @@ static bool values_fit(reel_tape *tape, const char *file, int line, const char *
 {
     if (values->count == REEL_REPEAT)
         return true;
+    if (!reel_dtype_size(values->from))
+        return reel_tape_fail(tape, file, line, what, "the values are of no dtype (%d)", (int)values->from);
     if (values->count != (size_t)count)
         return reel_tape_fail(tape, file, line, what, "%zu values for %lld elements", values->count,
                               (long long)count);
@@ -118,7 +121,7 @@ reel_tensor reel_constant_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel
  * smaller ones span; this may call a layout overlapping that is not, never the other way round. */
 static bool strides_overlap(int rank, const int64_t *size, const int64_t *strides)
 {
-    int64_t span = 0;
+    reel_wide span = 0;
     bool done[REEL_MAX_RANK] = {false};
     for (int round = 0; round < rank; round++) {
         int next = -1;
@@ -128,9 +131,10 @@ static bool strides_overlap(int rank, const int64_t *size, const int64_t *stride
         done[next] = true;
         if (size[next] <= 1)
             continue;
-        if (llabs(strides[next]) <= span)
+        reel_wide stride = strides[next] < 0 ? -(reel_wide)strides[next] : strides[next];
+        if (stride <= span)
             return true;
-        span += llabs(strides[next]) * (size[next] - 1);
+        span += stride * (size[next] - 1);
     }
     return false;
 }
@@ -163,6 +167,8 @@ reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *options)
     leaf->wrapped = true;
     node->flags |= REEL_NODE_WRAPPED;
     leaf->overlaps = strides_overlap(node->rank, node->shape, node->strides);
+    leaf->wrapped_before = tape->wrapped;
+    tape->wrapped = tape->nodes;
     node->data = options->data;
     return leaf_commit(tape);
 }
@@ -221,9 +227,9 @@ bool reel_leaf_can_be_written(const reel_tape *tape, const reel_node *node, cons
     const char *low, *high, *other_low, *other_high;
     leaf_extent(node, &low, &high);
     *why = "is wrapped memory that overlaps that of another leaf";
-    for (uint32_t id = 1; id < tape->nodes; id++) {
+    for (uint32_t id = tape->wrapped; id; id = leaf_of(reel_node_at(tape, id))->wrapped_before) {
         const reel_node *other = reel_node_at(tape, id);
-        if (other == node || !is_leaf(other) || !leaf_of(other)->wrapped)
+        if (other == node)
             continue;
         leaf_extent(other, &other_low, &other_high);
         if (low < other_high && other_low < high)
@@ -268,8 +274,20 @@ bool reel_write_at(REEL_PLACE, reel_tensor x, reel_values values)
 
 typedef double (*leaf_draw)(reel_random *random);
 
+/* One number, rounded to the dtype; drawn anew where that rounds it up to `below`. */
+static void draw_one(reel_random *random, leaf_draw draw, double shift, double scale, double below,
+                     reel_dtype dtype, void *to)
+{
+    double rounded;
+    do {
+        double value = shift + scale * draw(random);
+        reel_convert(dtype, to, REEL_F64, &value, 1);
+        reel_convert(REEL_F64, &rounded, dtype, to, 1);
+    } while (shift < below && isfinite(below) && rounded >= below);
+}
+
 static reel_tensor leaf_random(REEL_PLACE, reel_tape *tape, const reel_shape *shape, reel_dtype dtype,
-                               leaf_draw draw, double shift, double scale, const char *what)
+                               leaf_draw draw, double shift, double scale, double below, const char *what)
 {
     if (reel_failed(tape))
         return (reel_tensor){tape, 0, 0};
@@ -278,21 +296,21 @@ static reel_tensor leaf_random(REEL_PLACE, reel_tape *tape, const reel_shape *sh
         return leaf;
     const reel_node *node = reel_node_at(tape, leaf.node);
     char *to = node->data;
-    for (int64_t i = 0; i < node->count; i++, to += reel_dtype_size(dtype)) {
-        double value = shift + scale * draw(&tape->random);
-        reel_convert(dtype, to, REEL_F64, &value, 1);
-    }
+    for (int64_t i = 0; i < node->count; i++, to += reel_dtype_size(dtype))
+        draw_one(&tape->random, draw, shift, scale, below, dtype, to);
     return leaf;
 }
 
 reel_tensor reel_random_uniform_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype, double low,
                                    double high)
 {
-    return leaf_random(file, line, tape, &shape, dtype, reel_random_uniform01, low, high - low, "random_uniform");
+    return leaf_random(file, line, tape, &shape, dtype, reel_random_uniform01, low, high - low, high,
+                       "random_uniform");
 }
 
 reel_tensor reel_random_normal_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype, double mean,
                                   double deviation)
 {
-    return leaf_random(file, line, tape, &shape, dtype, reel_random_normal01, mean, deviation, "random_normal");
+    return leaf_random(file, line, tape, &shape, dtype, reel_random_normal01, mean, deviation, INFINITY,
+                       "random_normal");
 }

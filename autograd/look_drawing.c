@@ -118,9 +118,9 @@ static void put_boxes_outside(reel_text *text, reel_section section, uint32_t id
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; node->op && i < node->inputs; i++) {
         reel_node *outside = reel_node_at(tape, input[i]);
-        if (input[i] >= section.from || outside->reader == tape->sweep)
+        if (input[i] >= section.from || outside->reader == tape->searches)
             continue;
-        outside->reader = tape->sweep;
+        outside->reader = tape->searches;
         put_box(text, tape, input[i], true);
     }
 }
@@ -128,7 +128,7 @@ static void put_boxes_outside(reel_text *text, reel_section section, uint32_t id
 static void put_drawing(reel_text *text, const void *context)
 {
     const reel_section section = *(const reel_section *)context;
-    section.tape->sweep++;
+    section.tape->searches++;
     reel_text_add(text, "digraph tape {\n");
     reel_text_add(text, "    node [shape=box, style=filled, fontname=\"monospace\", fontsize=10];\n");
     reel_text_add(text, "    edge [color=\"#505050\", fontname=\"monospace\", fontsize=8, "

@@ -34,6 +34,22 @@ static void note_writes(reel_tape *tape, const reel_node *head)
         }
 }
 
+/* What was true of written leaves when the call was recorded may not be any more: memory is re-aimed, and more
+ * of it is wrapped. */
+static bool can_still_write(reel_tape *tape, const reel_node *head)
+{
+    const uint32_t *input = reel_node_inputs(head);
+    for (uint32_t i = 0; i < head->inputs; i++) {
+        const reel_node *leaf = reel_node_at(tape, input[i]);
+        const char *why;
+        if (leaf->flags & REEL_NODE_WRAPPED && head->op->writes(head->attributes, (int)i) &&
+            !reel_leaf_can_be_written(tape, leaf, &why))
+            return reel_tape_fail(tape, head->file, head->line, head->op->name, "input %u, %s, is written, but %s",
+                                  i + 1, reel_describe(reel_handle(tape, input[i])).text, why);
+    }
+    return true;
+}
+
 /* Runs a call whose nodes are complete, on the tape or about to be. */
 bool reel_execute(reel_tape *tape, uint32_t id)
 {
@@ -43,6 +59,8 @@ bool reel_execute(reel_tape *tape, uint32_t id)
         return true;
     }
     const reel_op *op = head->op;
+    if (op->writes && !(op->flags & REEL_OP_IN_SWEEP) && !can_still_write(tape, head))
+        return false;
     bool (*forward)(const reel_call *) = op->kernels ? reel_elementwise_run : op->forward;
     if (forward) {
         reel_array few[RECORD_FEW], out[RECORD_MOST_OUTPUTS];
@@ -118,6 +136,25 @@ static bool check_op(const struct record *r, int outputs)
     return true;
 }
 
+/* Memory that is written is no other input's: found by marking the written bases. */
+static bool writes_stand_alone(const struct record *r)
+{
+    reel_tape *tape = r->tape;
+    tape->searches++;
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < r->inputs.count; i++) {
+            reel_node *base = reel_node_at(tape, reel_node_at(tape, r->inputs.tensor[i].node)->base);
+            bool written = r->op->writes(r->attributes, (int)i);
+            if (written == (round == 0) && base->reader == tape->searches)
+                return reel_tape_fail(tape, r->file, r->line, r->op->name,
+                                      "input %zu, %s, shares memory with an input that is written", i + 1,
+                                      reel_describe(r->inputs.tensor[i]).text);
+            if (written)
+                base->reader = tape->searches;
+        }
+    return true;
+}
+
 static bool check_inputs(struct record *r)
 {
     for (size_t i = 0; i < r->inputs.count; i++) {
@@ -134,7 +171,7 @@ static bool check_inputs(struct record *r)
     }
     if (r->op->flags & REEL_NO_GRADIENT)
         r->inherited = 0;
-    return true;
+    return !r->op->writes || r->op->flags & REEL_OP_IN_SWEEP || writes_stand_alone(r);
 }
 
 /* Asks the shape rule. The inputs' arrays lie in `in`. */

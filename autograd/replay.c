@@ -14,9 +14,9 @@ static bool section_is_on_tape(reel_section section)
 
 bool reel_section_usable(REEL_PLACE, reel_section section, const char *what)
 {
-    if (!section.tape)
-        return false;
-    return section_is_on_tape(section) ||
+    if (!section.tape || section_is_on_tape(section))
+        return section.tape;
+    return !reel_failed(section.tape) &&
            reel_tape_fail(section.tape, file, line, what, "the section is not on the tape (it was rewound past, or failed)");
 }
 
@@ -37,7 +37,7 @@ reel_section reel_tape_section_at(REEL_PLACE, reel_mark from, reel_mark to)
 
 const reel_section_note *reel_section_details(reel_section section)
 {
-    const reel_node *anchor = section.anchor ? reel_node_at(section.tape, section.anchor) : NULL;
+    const reel_node *anchor = section.anchor >= section.to ? reel_node_at(section.tape, section.anchor) : NULL;
     return anchor && anchor->flags & REEL_NODE_NOTE ? anchor->attributes : NULL;
 }
 
@@ -61,8 +61,8 @@ reel_section reel_section_with_note(REEL_PLACE, reel_tape *tape, uint32_t from, 
 
 /* ---- Pruning --------------------------------------------------------------------------------------------- */
 
-/* Two marks on a node: `sweep` says that its value is needed, `reader` that its memory is read, both by
- * holding the number of this search. */
+/* Two marks on a node: `sweep` says that its value is needed, `reader` that its memory is read, by holding the
+ * numbers of this sweep and of this search. */
 static bool call_is_needed(const reel_tape *tape, uint32_t head)
 {
     const reel_node *node = reel_node_at(tape, head);
@@ -72,7 +72,7 @@ static bool call_is_needed(const reel_tape *tape, uint32_t head)
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; node->op->writes && i < node->inputs; i++) {
         const reel_node *base = reel_node_at(tape, reel_node_at(tape, input[i])->base);
-        if (base->reader == tape->sweep && node->op->writes(node->attributes, (int)i))
+        if (base->reader == tape->searches && node->op->writes(node->attributes, (int)i))
             return true;
     }
     return false;
@@ -82,7 +82,7 @@ static void need(reel_tape *tape, uint32_t id)
 {
     reel_node *node = reel_node_at(tape, id);
     node->sweep = tape->sweep;
-    reel_node_at(tape, node->base)->reader = tape->sweep;
+    reel_node_at(tape, node->base)->reader = tape->searches;
 }
 
 static bool is_call(const reel_node *node)
@@ -114,6 +114,7 @@ reel_section reel_section_prune_at(REEL_PLACE, reel_section section, reel_tensor
     if (reel_failed(tape) || !reel_section_usable(file, line, section, "prune"))
         return failed_section(tape);
     tape->sweep++;
+    tape->searches++;
     for (size_t i = 0; i < needed.count; i++) {
         if (!reel_usable_input(tape, file, line, "prune", (int)i, needed.tensor[i]))
             return failed_section(tape);
@@ -135,31 +136,72 @@ reel_section reel_section_prune_at(REEL_PLACE, reel_section section, reel_tensor
 
 /* ---- Playing again ------------------------------------------------------------------------------------------ */
 
-static bool stop_replay(const reel_section *section, uint32_t failed)
+static void forget_outputs(reel_tape *tape, uint32_t head)
 {
-    reel_tape *tape = section->tape;
-    reel_tape_fail(tape, tape->here_file, tape->here_line, reel_node_at(tape, failed)->op->name, "the op failed");
+    int outputs = reel_node_at(tape, head)->outputs;
+    for (int i = 0; i < (outputs ? outputs : 1); i++)
+        reel_node_at(tape, head + (uint32_t)i)->flags &= (uint16_t)~REEL_NODE_COMPUTED;
+}
+
+static void note_failure(reel_tape *tape, uint32_t head)
+{
+    reel_tape_fail(tape, tape->here_file, tape->here_line, reel_node_at(tape, head)->op->name, "the op failed");
     tape->error = REEL_REPLAY_ERROR;
-    for (uint32_t id = failed; id < section->to; id++)
-        if (reel_node_at(tape, id)->op)
-            reel_node_at(tape, id)->flags &= (uint16_t)~REEL_NODE_COMPUTED;
-    return false;
+    tape->failed_call = head;
+    tape->gaps = true;
+}
+
+/* Runs one call. Since a replay failed on this tape there may be values that are not computed. */
+static bool replay_call(reel_tape *tape, uint32_t head)
+{
+    const reel_node *node = reel_node_at(tape, head);
+    const uint32_t *input = reel_node_inputs(node);
+    for (uint32_t i = 0; tape->gaps && i < node->inputs; i++)
+        if (!(reel_node_at(tape, input[i])->flags & REEL_NODE_COMPUTED))
+            return reel_tape_fail(tape, node->file, node->line, node->op->name,
+                                  "input %u is not computed: the replay that computes it failed", i + 1);
+    return reel_execute(tape, head);
 }
 
 static bool replay_calls(const reel_section *section, const uint32_t *call, uint32_t count)
 {
+    reel_tape *tape = section->tape;
     for (uint32_t i = 0; i < count; i++)
-        if (!reel_execute(section->tape, call[i]))
-            return stop_replay(section, call[i]);
+        if (!replay_call(tape, call[i])) {
+            note_failure(tape, call[i]);
+            for (; i < count; i++)
+                forget_outputs(tape, call[i]);
+            return false;
+        }
     return true;
 }
 
 static bool replay_all(const reel_section *section)
 {
+    reel_tape *tape = section->tape;
     for (uint32_t id = section->from; id < section->to; id++)
-        if (is_call(reel_node_at(section->tape, id)) && !reel_execute(section->tape, id))
-            return stop_replay(section, id);
+        if (is_call(reel_node_at(tape, id)) && !replay_call(tape, id)) {
+            note_failure(tape, id);
+            for (; id < section->to; id++)
+                if (is_call(reel_node_at(tape, id)))
+                    forget_outputs(tape, id);
+            return false;
+        }
     return true;
+}
+
+/* A failed replay is mended by running the call that failed once more, not by another section. */
+static bool mends(const reel_section *section, const reel_section_note *note)
+{
+    const reel_tape *tape = section->tape;
+    if (tape->error == REEL_FINE)
+        return true;
+    if (!note || !note->pruned)
+        return tape->failed_call >= section->from && tape->failed_call < section->to;
+    for (uint32_t i = 0; i < note->kept; i++)
+        if (note->call[i] == tape->failed_call)
+            return true;
+    return false;
 }
 
 bool reel_tape_replay_at(REEL_PLACE, reel_section section)
@@ -167,7 +209,9 @@ bool reel_tape_replay_at(REEL_PLACE, reel_section section)
     reel_tape *tape = section.tape;
     if (!tape || tape->error == REEL_ERROR || !reel_section_usable(file, line, section, "replay"))
         return false;
-    tape->error = REEL_FINE;
     const reel_section_note *note = reel_section_details(section);
+    if (!mends(&section, note))
+        return false;
+    tape->error = REEL_FINE;
     return note && note->pruned ? replay_calls(&section, note->call, note->kept) : replay_all(&section);
 }

@@ -1,5 +1,6 @@
 /* Recording a section once more in f64. Every floating leaf that it reads is copied, promoted, as it is now;
  * then the same ops are applied to the copies, in order. So rounding can be told from a wrong formula. */
+#include "autograd/accumulate.h"
 #include "autograd/section.h"
 #include "core/dtype.h"
 #include "core/shape.h"
@@ -12,6 +13,7 @@ struct rerecord {
     reel_section   section;
     const char    *file;
     int            line;
+    uint32_t       writes;                          /* the mark, in `reader`, of leaves that it writes */
     uint32_t       outside_count;
     struct outside {
         struct outside *next;
@@ -102,6 +104,11 @@ static bool bring_in(struct rerecord *r, uint32_t id)
     struct outside *entry = reel_tape_get(tape, sizeof *entry);
     if (!entry)
         return reel_tape_out_of_memory(tape, r->file, r->line, "section_in_f64", sizeof *entry);
+    const reel_node *node = reel_node_at(tape, id);
+    if (node->base != id && reel_node_at(tape, node->base)->reader == r->writes)
+        return reel_tape_fail(tape, r->file, r->line, "section_in_f64",
+                              "the section writes a leaf and reads %s, a view of it made outside, at %s:%d: make the "
+                              "view inside", reel_describe(reel_handle(tape, id)).text, node->file, node->line);
     *entry = (struct outside){r->outside, id};
     r->outside = entry;
     r->outside_count++;
@@ -139,12 +146,29 @@ static bool apply_again(struct rerecord *r, uint32_t head)
     const void *attributes = promoted_attributes(r, node);
     if (node->op->attributes && !attributes)
         return false;
-    if (!reel_apply_at(node->file, node->line, node->op, reel_tensors_of(inputs, node->inputs), attributes,
-                       outputs, node->outputs))
+    if (node->op == &reel_op_accumulate)            /* the sweep could write over the first; here it may be wanted */
+        outputs[0] = reel_add_at(node->file, node->line, inputs[0], inputs[1]);
+    else
+        reel_apply_at(node->file, node->line, node->op, reel_tensors_of(inputs, node->inputs), attributes, outputs,
+                      node->outputs);
+    if (reel_failed(tape))
         return false;
     for (int i = 0; i < node->outputs; i++)
         set_twin(r, head + (uint32_t)i, outputs[i].node);
     return true;
+}
+
+static void mark_written_leaves(struct rerecord *r)
+{
+    reel_tape *tape = r->section.tape;
+    r->writes = ++tape->searches;
+    for (uint32_t id = r->section.from; id < r->section.to; id++) {
+        const reel_node *node = reel_node_at(tape, id);
+        const uint32_t *input = reel_node_inputs(node);
+        for (uint32_t i = 0; node->op && node->op->writes && i < node->inputs; i++)
+            if (node->op->writes(node->attributes, (int)i))
+                reel_node_at(tape, reel_node_at(tape, input[i])->base)->reader = r->writes;
+    }
 }
 
 static bool record_again(struct rerecord *r)
@@ -190,6 +214,7 @@ reel_section reel_section_in_f64_at(REEL_PLACE, reel_section section)
     reel_block *block = tape->arena.current;
     size_t used = tape->arena.used;
     struct rerecord r = {.section = section, .file = file, .line = line};
+    mark_written_leaves(&r);
     tape->sweep++;
     reel_twins *twins = record_again(&r) ? twins_of(&r) : NULL;
     if (twins) {

@@ -110,6 +110,8 @@ bool reel_tape_rewind_at(REEL_PLACE, reel_tape *tape, reel_mark mark)
                               mark.tape != tape ? "belongs to another tape"
                               : mark.nodes      ? "was rewound past"
                                                 : "was made after an error");
+    while (tape->wrapped >= mark.nodes)
+        tape->wrapped = ((const reel_leaf *)reel_node_at(tape, tape->wrapped)->attributes)->wrapped_before;
     tape->nodes = mark.nodes;
     tape->generation++;
     reel_arena_rewind(&tape->arena, mark.block, mark.used);

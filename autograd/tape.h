@@ -33,6 +33,7 @@ typedef struct reel_leaf {
     bool        overlaps;                           /* ... with strides that meet an element twice */
     const char *writer_file;                        /* who wrote last                              */
     int         writer_line;
+    uint32_t    wrapped_before;                     /* the wrapped leaf before this one            */
 } reel_leaf;
 
 /* One value on the tape. The outputs of one call stand side by side, and the first of them is its head; an
@@ -59,7 +60,7 @@ typedef struct reel_node {
     uint32_t    inputs;
     uint32_t    gradient;                           /* in a sweep: the sum of what has arrived     */
     uint32_t    sweep;                              /* the last sweep whose paths it is on         */
-    uint32_t    reader;                             /* the last pruning that found this base's memory read */
+    uint32_t    reader;                             /* the last search that marked this base       */
     uint32_t    pins;                               /* in a sweep: gradients that wait in this base's memory */
     int32_t     line;
     uint8_t     dtype, rank, output, outputs;
@@ -86,6 +87,7 @@ struct reel_tape {
 
     bool        sweeping, final;                    /* inside reel_gradient()                      */
     uint32_t    sweep;                              /* their count                                 */
+    uint32_t    searches;                           /* the count of the searches that mark `reader` */
     const char *inherit_file;                       /* the place that a VJP's nodes inherit        */
     int         inherit_line;
     const char *here_file;                          /* the place of the call that runs now,        */
@@ -110,9 +112,12 @@ struct reel_tape {
     reel_pool     *pool;
     int            threads;
 
+    uint32_t          wrapped;                      /* the last wrapped leaf, the head of their list */
     struct reel_name *names[64];                    /* interned, by hash                           */
 
     enum reel_error_kind error;
+    uint32_t             failed_call;               /* where the last replay failed                */
+    bool                 gaps;                      /* a replay has failed: some values are not computed */
     bool                 rewound;                   /* ... since the error, to a mark before it    */
     char                 message[REEL_ERROR_BYTES];
 };

@@ -27,7 +27,7 @@ static bool reached(const reel_tape *tape, uint32_t id)
 static uint32_t find_cut(reel_tape *tape, uint32_t x, uint32_t y)
 {
     mark_from(tape, x, y, true);
-    uint32_t search = tape->sweep;
+    uint32_t search = ++tape->searches;
     for (uint32_t id = x; id <= y; id++)
         if (reached(tape, id))
             reel_node_at(tape, id)->reader = search;

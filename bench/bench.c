@@ -15,12 +15,26 @@ double bench_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static double round_of(struct bench_job *job, int steps)
+static double seconds_of(struct bench_job *job, int steps)
 {
     double start = bench_seconds();
     for (int i = 0; i < steps; i++)
         job->step(job);
     return (bench_seconds() - start) / steps;
+}
+
+void bench_warm(struct bench_job *job)
+{
+    double once = seconds_of(job, 1);
+    for (double spent = once; spent < .05; spent += once)
+        once = seconds_of(job, 1);
+    job->steps = once < .02 ? (int)(.02 / once) + 1 : 1;
+}
+
+double bench_round(struct bench_job *job)
+{
+    seconds_of(job, (job->steps + 9) / 10);
+    return seconds_of(job, job->steps);
 }
 
 static int by_size(const void *a, const void *b)
@@ -31,13 +45,9 @@ static int by_size(const void *a, const void *b)
 
 double bench_median(struct bench_job *job)
 {
-    double round[BENCH_ROUNDS], once = round_of(job, 1);
-    for (double spent = once; spent < .05; spent += once)
-        once = round_of(job, 1);
-    int steps = once < .02 ? (int)(.02 / once) + 1 : 1;
-    round_of(job, steps);
+    double round[BENCH_ROUNDS];
     for (int i = 0; i < BENCH_ROUNDS; i++)
-        round[i] = round_of(job, steps);
+        round[i] = bench_round(job);
     qsort(round, BENCH_ROUNDS, sizeof *round, by_size);
     return round[BENCH_ROUNDS / 2];
 }

@@ -41,6 +41,7 @@ void *reel_standard_allocator(void *user, void *pointer, size_t old_size, size_t
 void *reel_memory_resize(reel_memory *memory, void *pointer, size_t old_bytes, size_t bytes)
 {
     size_t held = memory->held - old_bytes;
+    memory->wanted = bytes;
     memory->over_cap = bytes > SIZE_MAX - held || (memory->cap && held + bytes > memory->cap);
     if (memory->over_cap)
         return NULL;
@@ -102,6 +103,8 @@ static bool arena_grow(reel_arena *arena, size_t bytes)
     if (size > SIZE_MAX - sizeof(reel_block))
         return false;
     reel_block *block = reel_memory_get(arena->memory, sizeof(reel_block) + size);
+    if (!block && size > bytes)                     /* there may be just enough                    */
+        block = reel_memory_get(arena->memory, sizeof(reel_block) + (size = bytes));
     if (!block)
         return false;
     reel_block **link = arena->current ? &arena->current->next : &arena->first;

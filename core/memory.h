@@ -13,7 +13,8 @@ typedef struct reel_memory {
     size_t         cap;                             /* bytes; 0: none                              */
     size_t         held, peak;
     uint64_t       calls;
-    bool           over_cap;                        /* the last failure was the cap's              */
+    size_t         wanted;                          /* what the last failure was about, in bytes,  */
+    bool           over_cap;                        /* ... and whether it was the cap's            */
 } reel_memory;
 
 void *reel_memory_get(reel_memory *memory, size_t bytes);                   /* NULL on failure     */

@@ -40,7 +40,7 @@ void reel_contiguous_strides(int rank, const int64_t *size, int64_t *strides)
     int64_t stride = 1;
     for (int i = rank - 1; i >= 0; i--) {
         strides[i] = stride;
-        stride *= size[i] > 0 ? size[i] : 1;
+        __builtin_mul_overflow(stride, size[i] > 0 ? size[i] : 1, &stride);     /* then there are no elements */
     }
 }
 
@@ -52,7 +52,7 @@ bool reel_is_contiguous(int rank, const int64_t *size, const int64_t *strides)
             return true;
         if (size[i] != 1 && strides[i] != stride)
             return false;
-        stride *= size[i];
+        __builtin_mul_overflow(stride, size[i], &stride);
     }
     return true;
 }

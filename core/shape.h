@@ -5,6 +5,9 @@
 #include <reel.h>
 #include "core/text.h"
 
+/* Wide enough for products of sizes and strides. */
+__extension__ typedef __int128 reel_wide;
+
 /* The number of elements, or -1 where it does not fit in an int64_t or a size is negative. */
 int64_t reel_shape_count(int rank, const int64_t *size);
 

@@ -290,7 +290,7 @@ REEL_API reel_shape  reel_shape_of(reel_tensor x);  /* rank -1 for a handle that
 REEL_API int64_t     reel_count(reel_tensor x);     /* elements; -1 for a handle that is not valid  */
 REEL_API bool        reel_is_valid(reel_tensor x);  /* on its tape, not rewound past, not failed    */
 
-/* Gives x a name, for messages and prints; it returns x. The name is copied. */
+/* Gives x a name, for messages and prints; it returns x. The name is copied, once for each different text. */
 REEL_API reel_tensor reel_name(reel_tensor x, const char *name);
 REEL_API const char *reel_name_of(reel_tensor x);   /* "" where it has none                         */
 
@@ -929,14 +929,16 @@ typedef struct reel_section {
 #define reel_tape_section(...) reel_tape_section_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_section reel_tape_section_at(REEL_PLACE, reel_mark from, reel_mark to);
 
-/* The part of a section that these tensors need, writes into leaves that they read included. */
+/* The part of a section that these tensors need, with the writes into leaves that are made before they are
+ * read. */
 #define reel_section_prune(...) reel_section_prune_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_section reel_section_prune_at(REEL_PLACE, reel_section section, reel_tensors needed);
 
 /* Runs a section's ops again, in order, on what the leaves hold now. Nothing is recorded or allocated, and
  * the same inputs give the same bits as recording did. Where an op fails (a label out of range, say), that
- * node and the later ones read as "not computed" until the next successful replay, which also clears the
- * error. */
+ * node and the later ones that were to run read as "not computed". Leaves can be written and re-aimed then; a
+ * successful replay that runs the failed op again clears the error, and until then other sections are not
+ * replayed. A loop of replays looks at what each of them returns. */
 #define reel_tape_replay(...) reel_tape_replay_at(REEL_HERE, __VA_ARGS__)
 REEL_API bool reel_tape_replay_at(REEL_PLACE, reel_section section);
 

@@ -131,7 +131,8 @@ static bool unslice_shape(reel_call *call, reel_output *out)
     int axis;
     if (!reel_check_axis(call, 0, u->axis, &axis))
         return false;
-    int64_t n = x->shape[axis], last = u->start + (n - 1) * u->step;
+    int64_t n = x->shape[axis];
+    reel_wide last = u->start + (reel_wide)(n - 1) * u->step;
     if (u->step == 0 || u->size < n || (n && (u->start < 0 || u->start >= u->size || last < 0 || last >= u->size)))
         return reel_call_error(call, "%s does not lie at %lld, by %lld, in a size of %lld",
                                reel_describe(call->input[0]).text, (long long)u->start, (long long)u->step,

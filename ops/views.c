@@ -288,9 +288,12 @@ reel_tensor reel_broadcast_at(REEL_PLACE, reel_tensor x, reel_shape shape)
 reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
 {
     reel_shape from = reel_shape_of(x), wider;
-    if (reel_same_sizes(from.rank, from.size, shape.rank, shape.size))
+    bool legal = shape.rank >= 0 && shape.rank <= REEL_MAX_RANK;
+    if (!reel_usable(file, line, "sum_to", x))
+        return (reel_tensor){x.tape, 0, 0};
+    if (legal && reel_same_sizes(from.rank, from.size, shape.rank, shape.size))
         return x;
-    if (from.rank < 0 || !reel_broadcast_shapes(shape.rank, shape.size, from.rank, from.size, &wider) ||
+    if (!legal || !reel_broadcast_shapes(shape.rank, shape.size, from.rank, from.size, &wider) ||
         !reel_same_sizes(wider.rank, wider.size, from.rank, from.size)) {
         reel_error_set_at(file, line, x.tape, "sum_to: the wanted shape does not broadcast to %s", reel_describe(x).text);
         return (reel_tensor){x.tape, 0, 0};
@@ -308,7 +311,9 @@ reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
 
 reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
 {
-    if (x.tape && like.tape == x.tape && reel_on_tape(x.tape, x) && reel_on_tape(x.tape, like)) {
+    if (!reel_usable(file, line, "sum_like", x) || !reel_usable(file, line, "sum_like", like))
+        return (reel_tensor){x.tape, 0, 0};
+    if (like.tape == x.tape) {
         const reel_node *from = reel_node_at(x.tape, x.node), *to = reel_node_at(x.tape, like.node);
         if (reel_same_sizes(from->rank, from->shape, to->rank, to->shape))
             return x;
@@ -369,7 +374,7 @@ reel_tensor reel_contiguous_at(REEL_PLACE, reel_tensor x)
     reel_shape shape = reel_shape_of(x);
     int64_t strides[REEL_MAX_RANK];
     reel_strides_of(x, strides);
-    if (shape.rank >= 0 && reel_is_contiguous(shape.rank, shape.size, strides))
+    if (!reel_failed(x.tape) && shape.rank >= 0 && reel_is_contiguous(shape.rank, shape.size, strides))
         return x;
     return reel_apply_one(file, line, &reel_op_contiguous, REEL_TENSORS(x), NULL);
 }

@@ -525,7 +525,8 @@ START_TEST(errors_nonsense_in_an_update)
     ERRORS_AT; reel_sgd(.parameters = {NULL, 0}, .gradients = one, .learning_rate = rate);
     errors_expect(errors_line, "sgd: ", "parameters", NULL);
     wide = errors_floats("wide", REEL_SHAPE(2));
-    ERRORS_AT; reel_sgd(.parameters = one, .gradients = one, .learning_rate = wide);
+    reel_tensors other = REEL_TENSORS(reel_zeros_like(errors_kept));
+    ERRORS_AT; reel_sgd(.parameters = one, .gradients = other, .learning_rate = wide);
     errors_expect(errors_line, "sgd: ", "\"wide\" [2] f32", NULL);
 }
 END_TEST

@@ -407,12 +407,13 @@ START_TEST(look_drawing_of_odd_things)
     reel_mark from = reel_tape_mark(look_tape);
     reel_tensor w = reel_name(reel_variable(look_tape, REEL_SHAPE(100), reel_fill(REEL_F32, .5)), "a \"b\\c");
     reel_tensor rate = reel_constant(look_tape, REEL_SHAPE(), REEL_F32_VALUES(.5));
-    reel_sgd(.parameters = REEL_TENSORS(w), .gradients = REEL_TENSORS(w), .learning_rate = rate);
+    reel_tensor g = reel_constant(look_tape, REEL_SHAPE(100), reel_fill(REEL_F32, .5));
+    reel_sgd(.parameters = REEL_TENSORS(w), .gradients = REEL_TENSORS(g), .learning_rate = rate);
     const char *text = look_at_drawing(reel_tape_section(from, reel_tape_mark(look_tape)));
     look_has(text, "n1 [label=\"\\\"a \\\"b\\\\c\\\"\\lvariable [100] f32\\l0.25\\l"
                    "gradient: not computed\\l\"");
-    look_has(text, "n3 -> n1 [style=dashed, constraint=false];\n");
-    look_has(text, "n3 [label=\"sgd\\l\"");
+    look_has(text, "n4 -> n1 [style=dashed, constraint=false];\n");
+    look_has(text, "n4 [label=\"sgd\\l\"");
 }
 END_TEST
 

@@ -159,7 +159,7 @@ static double optim_run(const reel_golden *golden, const char *kind, int number,
                         double last[OPTIM_MOST])
 {
     const char *names[2] = {"w", "b"};
-    char key[16], prefix[16];
+    char key[24], prefix[24];
     snprintf(key, sizeof key, "case%d", number);
     snprintf(prefix, sizeof prefix, "case%d.", number);
     optim_model m;
