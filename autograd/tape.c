@@ -50,6 +50,7 @@ reel_tape *reel_tape_new_options(const reel_tape_options *options)
     tape->arena = (reel_arena){.memory = &tape->memory, .each_request = options->each_request};
     tape->nodes = 1;
     tape->generation = 1;
+    tape->cpu = reel_cpu_detect();
     tape->threads = options->threads ? options->threads : 1;
     tape->io = reel_io_complete(options->io);
     tape->random = (reel_random){.seed = options->seed};

@@ -3,6 +3,7 @@
 #define REEL_AUTOGRAD_TAPE_H
 
 #include <reel.h>
+#include "core/cpu.h"
 #include "core/memory.h"
 #include "core/random.h"
 #include "core/text.h"
@@ -110,6 +111,7 @@ struct reel_tape {
     reel_io        io;                              /* complete                                    */
     reel_random    random;
     reel_pool     *pool;
+    reel_cpu_level cpu;                             /* whose kernels run                           */
     int            threads;
 
     uint32_t          wrapped;                      /* the last wrapped leaf, the head of their list */

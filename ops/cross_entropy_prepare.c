@@ -1,6 +1,7 @@
 /* Preparing a run of a softmax cross-entropy op: strides of all arrays over the rows and along the classes,
  * the labels' smoothing, and the weight of a mean. */
 #include "ops/cross_entropy_run.h"
+#include "autograd/tape.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/kernels/pair.h"
@@ -160,11 +161,26 @@ static void prepare_mean(reel_xent_run *run)
         reel_xent_add(run->mean, prepare_row_weight(run, row));
 }
 
+/* Where there is but one level, it is the baseline's. */
+static reel_xent_kernel prepare_kernel(reel_cpu_level cpu)
+{
+#ifdef __x86_64__
+    static const reel_xent_kernel kernel[] = {[REEL_CPU_BASELINE] = reel_xent_rows_baseline,
+                                              [REEL_CPU_AVX2] = reel_xent_rows_avx2,
+                                              [REEL_CPU_AVX512] = reel_xent_rows_avx512};
+    return kernel[cpu];
+#else
+    (void)cpu;
+    return reel_xent_rows_baseline;
+#endif
+}
+
 void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xent_shape *shape)
 {
     const reel_cross_entropy *attributes = call->attributes;
     reel_shape rows = reel_xent_rows_shape(shape);
     memset(run, 0, sizeof *run);
+    run->kernel = prepare_kernel(call->tape->cpu);
     run->attributes = attributes;
     run->rank = rows.rank;
     memcpy(run->size, rows.size, sizeof run->size);

@@ -90,7 +90,7 @@ static void run_blocks(void *context, int64_t begin, int64_t end)
             panel.rows = (int)(left < REEL_XENT_ROWS ? left : REEL_XENT_ROWS);
             run_set_rows(run, row, &panel);
             run_set_upstream(run, row, &panel);
-            reel_xent_rows(&run->job, &panel);
+            run->kernel(&run->job, &panel);
             if (run->by_row)
                 run_take_values(run, row, &panel, sum);
         }

@@ -9,7 +9,10 @@ enum {
     REEL_XENT_INTEGERS = REEL_XENT_OPERANDS, REEL_XENT_UPSTREAM, REEL_XENT_ROW_WEIGHTS, REEL_XENT_ARRAYS
 };
 
+typedef void (*reel_xent_kernel)(const reel_xent_job *job, reel_xent_panel *panel);
+
 typedef struct reel_xent_run {
+    reel_xent_kernel          kernel;               /* for the tape's CPU                          */
     const reel_cross_entropy *attributes;
     const reel_array         *array[REEL_XENT_ARRAYS];  /* NULL: not there                         */
     const reel_array         *by_row;               /* the output with one number a row, or NULL   */

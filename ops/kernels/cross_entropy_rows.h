@@ -18,6 +18,21 @@
 #define REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
 
 #include <reel.h>
+#include "ops/kernels/levels.h"
+
+#ifdef REEL_LEVEL
+#define reel_xent_rows           REEL_AT_LEVEL(reel_xent_rows)
+#define reel_xent_row_alone      REEL_AT_LEVEL(reel_xent_row_alone)
+#define reel_xent_fill_tiles     REEL_AT_LEVEL(reel_xent_fill_tiles)
+#define reel_xent_sum_rows       REEL_AT_LEVEL(reel_xent_sum_rows)
+#define reel_xent_write_classes  REEL_AT_LEVEL(reel_xent_write_classes)
+#define reel_xent_finish_rows    REEL_AT_LEVEL(reel_xent_finish_rows)
+#define reel_xent_first          REEL_AT_LEVEL(reel_xent_first)
+#define reel_xent_next           REEL_AT_LEVEL(reel_xent_next)
+#define reel_xent_load           REEL_AT_LEVEL(reel_xent_load)
+#define reel_xent_store          REEL_AT_LEVEL(reel_xent_store)
+#define reel_xent_load_labels    REEL_AT_LEVEL(reel_xent_load_labels)
+#endif
 
 enum { REEL_XENT_ROWS = 8 };                        /* in a panel                                  */
 
@@ -77,6 +92,12 @@ typedef struct reel_xent_panel {
     double              value[2][REEL_XENT_ROWS];   /* set: loss or directional, as a sum of two   */
 } reel_xent_panel;
 
+#ifdef REEL_LEVEL
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel);
+#else
+void reel_xent_rows_baseline(const reel_xent_job *job, reel_xent_panel *panel);
+void reel_xent_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
+void reel_xent_rows_avx512(const reel_xent_job *job, reel_xent_panel *panel);
+#endif
 
 #endif
