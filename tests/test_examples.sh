@@ -66,5 +66,10 @@ for name in v_curve surviving_digits v1_against_v2 newton; do
     grep -q '</svg>' "$work/$name.svg" || fail "$name: no whole picture"
 done
 
+# The lab finds each of the five mistakes, and none where there is none.
+example find_the_bug "$work/find_the_bug.svg"
+[ "$(grep -c 'FAIL: ' "$work/out")" -eq 5 ] || fail 'not five mistakes found'
+[ "$(grep -c 'PASS: 33 right, 0 wrong, 0 undecided' "$work/out")" -eq 1 ] || fail 'the right op does not pass'
+
 [ "$failures" -eq 0 ] && echo 'all good'
 exit "$((failures > 0))"
