@@ -144,7 +144,7 @@ typedef struct reel_plot {
     char                    error[REEL_TRAIN_MESSAGE];
 } reel_plot;
 
-/* Writes the file `path`. `io` may be NULL. It allocates nothing. */
+/* Writes the file `path` as files of tensors, below, are written. `io` may be NULL. It allocates nothing. */
 REEL_API bool reel_plot_svg(reel_plot *plot, const char *path, const reel_io *io);
 
 

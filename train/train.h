@@ -1,4 +1,4 @@
-/* What the files of the training kit share: memory, messages and random numbers. */
+/* What the files of the training kit share: memory, messages, numbers as text and random numbers. */
 #ifndef REEL_TRAIN_TRAIN_H
 #define REEL_TRAIN_TRAIN_H
 
@@ -11,6 +11,13 @@ void  reel_train_release(reel_allocator allocator, void *user, void *pointer, si
 /* Puts one line into `error`. Always false. */
 bool reel_train_fail(char error[REEL_TRAIN_MESSAGE], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Numbers as text, the same in every locale: with so many digits behind the point; and with the fewest digits
+ * that read back as the same number. Both return the length. */
+enum { REEL_TRAIN_NUMBER = 48 };                    /* bytes of a number's text, its 0 included    */
+
+int reel_train_fixed(char text[REEL_TRAIN_NUMBER], double v, int decimals);
+int reel_train_shortest(char text[REEL_TRAIN_NUMBER], double v);
 
 /* SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): draw i of a
  * stream is a mix of its start + i gamma. */
