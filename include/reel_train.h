@@ -347,6 +347,64 @@ REEL_API double reel_schedule_rate(const reel_schedule *schedule, int64_t t);
 /* The same, written into the tensor that the optimiser reads. */
 REEL_API bool reel_schedule_write(const reel_schedule *schedule, int64_t t, reel_tensor learning_rate);
 
+
+/* ---- Progress ------------------------------------------------------------------------------------ */
+
+/* What a terminal can do. All zeros: it is none. */
+typedef struct reel_terminal {
+    int  columns;                                   /* its width; 0: not a terminal                */
+    bool utf8, colour;
+    bool window;                                    /* its width is asked of `file` again and again */
+    int  file;
+} reel_terminal;
+
+/* Asks the system and the environment about the file 1 or 2: COLUMNS goes before the window's width, 80
+ * stands for what neither tells; NO_COLOR (no-color.org), where it is not empty, turns colours off; LC_ALL,
+ * LC_CTYPE or LANG tell of UTF-8. Where TERM is missing or "dumb", it is as good as no terminal. */
+REEL_API reel_terminal reel_terminal_of(int file);
+
+/* Takes on the window's width of now, where it is to be asked. */
+REEL_API void reel_terminal_follow(reel_terminal *terminal);
+
+/* How far a training is. On a terminal a line is drawn over and over, at most ten times a second and at the
+ * end of an epoch; on anything else there is a line for each epoch, which a terminal keeps too:
+ *     epoch  3/20  [=====>          ]  step  30/79  loss 1.7312  accuracy 0.412  12345 images/s  1:23 left
+ *     epoch  3/20  loss 1.731234  accuracy 0.412  12345 images/s  1:21 left  NOTE
+ * Where the line is too long for the terminal, parts of it are left out. Nothing is allocated.
+ *     reel_progress progress = {.epochs = 20, .steps = 79, .file = 2, .terminal = reel_terminal_of(2)}; */
+typedef struct reel_progress {
+    int64_t        epochs;                          /* set these before reel_progress_start()      */
+    int64_t        steps;                           /* of an epoch; 0: not known, there is no bar  */
+    int64_t        epoch;                           /* that runs, from 0 on: another where resumed */
+    int            file;                            /* of the table: 1 or 2                        */
+    reel_terminal  terminal;
+    const reel_io *io;                              /* NULL: the standard table                    */
+    double       (*now)(void *user);                /* seconds; NULL: the monotonic clock          */
+    void          *now_user;
+
+    double  loss, accuracy;                         /* means of the epoch, as drawn last           */
+    double  images_per_second, seconds_left;        /* NaN: not known yet                          */
+    double  seconds;                                /* since the start                             */
+    char    error[REEL_TRAIN_MESSAGE];
+
+    int64_t first_epoch, step, images, correct, unjudged;   /* its own                             */
+    double  loss_sum, started, epoch_started, drawn;
+    bool    on_line;
+} reel_progress;
+
+/* All return false where the text cannot be written; a training can go on all the same. */
+REEL_API bool reel_progress_start(reel_progress *progress);
+
+/* A step is done: the images in its batch, the mean of their losses, and how many of them were classified
+ * correctly; negative: not known, and no accuracy is shown for this epoch. */
+REEL_API bool reel_progress_step(reel_progress *progress, int64_t images, double loss, int64_t correct);
+
+/* The epoch is done. The note, which may be NULL, ends its line. */
+REEL_API bool reel_progress_epoch(reel_progress *progress, const char *note);
+
+/* Ends a line that is being drawn, so that other text can follow. A later step goes on. */
+REEL_API bool reel_progress_stop(reel_progress *progress);
+
 #ifdef __cplusplus
 }
 #endif
