@@ -405,6 +405,45 @@ REEL_API bool reel_progress_epoch(reel_progress *progress, const char *note);
 /* Ends a line that is being drawn, so that other text can follow. A later step goes on. */
 REEL_API bool reel_progress_stop(reel_progress *progress);
 
+
+/* ---- Logs ---------------------------------------------------------------------------------------- */
+
+/* Whether a file can be written there, found out by making one beside it, as all files here are written, and
+ * removing it again: its folder is there and can be written to, and nothing but a regular file is in its
+ * place. `io` may be NULL. */
+REEL_API bool reel_writable(const char *path, const reel_io *io, char error[REEL_TRAIN_MESSAGE]);
+
+/* Numbers as comma-separated values (RFC 4180, lines end with "\n"): a line of names, then a row a call,
+ * which the system has when the call returns. Numbers have the fewest digits that read back as the same
+ * double.
+ *
+ * Resuming: set `from` to what the first column, which then holds whole numbers, goes on with. The old file's
+ * rows below it are kept, a last row that was cut is not; its columns must be the same. */
+typedef struct reel_log {
+    const char *const *column;                      /* [columns] set these before reel_log_open(); they
+                                                       outlive the log, as its path does           */
+    size_t             columns;
+    int64_t            from;                        /* 0 or less: a new log, in the old one's place */
+    reel_allocator     allocator;
+    void              *allocator_user;
+    int64_t            rows;                        /* in the file                                 */
+    char               error[REEL_TRAIN_MESSAGE];
+    struct reel_file  *file;                        /* its own; NULL: not open                     */
+} reel_log;
+
+/* `io` may be NULL. */
+REEL_API bool reel_log_open(reel_log *log, const char *path, const reel_io *io);
+
+/* A row of `count` numbers, one a column. Where it cannot be written whole, the log is closed, and every
+ * later call returns false and leaves the error.
+ *     reel_log_row(&log, REEL_ROW(epoch, loss, accuracy)); */
+REEL_API bool reel_log_row(reel_log *log, const double *values, size_t count);
+#define REEL_ROW(...)                                                                                \
+    (const double[]){__VA_ARGS__}, sizeof((const double[]){__VA_ARGS__}) / sizeof(double)
+
+/* Syncs to the disk and closes. False where that fails, or a row has failed before. */
+REEL_API bool reel_log_close(reel_log *log);
+
 #ifdef __cplusplus
 }
 #endif

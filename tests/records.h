@@ -7,5 +7,9 @@
 #include "tests/files.h"
 
 void test_records_progress(Suite *suite);
+void test_records_log(Suite *suite);
+
+/* The text of a file, closed with a 0, to be freed. */
+char *test_records_text(const char *path);
 
 #endif

@@ -9,5 +9,6 @@ Suite *reel_suite_records(void)
 {
     Suite *suite = suite_create("records");
     test_records_progress(suite);
+    test_records_log(suite);
     return suite;
 }

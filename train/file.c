@@ -150,7 +150,7 @@ static bool file_write(reel_file *file, const char *bytes, size_t count)
     return true;
 }
 
-static bool file_flush(reel_file *file)
+bool reel_file_flush(reel_file *file)
 {
     size_t count = file->waiting;
     file->waiting = 0;
@@ -159,7 +159,7 @@ static bool file_flush(reel_file *file)
 
 bool reel_file_put(reel_file *file, const void *bytes, size_t count)
 {
-    if (count > sizeof file->buffer - file->waiting && !file_flush(file))
+    if (count > sizeof file->buffer - file->waiting && !reel_file_flush(file))
         return false;
     if (count > sizeof file->buffer)
         return file_write(file, bytes, count);
@@ -171,12 +171,15 @@ bool reel_file_put(reel_file *file, const void *bytes, size_t count)
 
 static bool file_to_disk(reel_file *file)
 {
-    if (!file_flush(file))
+    if (!reel_file_flush(file))
         return false;
     int result = file->io.sync(file->io.user, file->handle);
-    if (result < 0)
-        return file_system_error(file, -1, "cannot be synced to the disk", result);
-    result = file->io.close(file->io.user, file->handle);
+    return result >= 0 || file_system_error(file, -1, "cannot be synced to the disk", result);
+}
+
+static bool file_shut(reel_file *file)
+{
+    int result = file->io.close(file->io.user, file->handle);
     file->handle = -1;
     return result >= 0 || file_system_error(file, -1, "cannot be written", result);
 }
@@ -187,13 +190,14 @@ static bool file_into_place(reel_file *file)
     return result >= 0 || file_system_error(file, -1, "the new file cannot take its place", result);
 }
 
-bool reel_file_finish(reel_file *file, bool good)
+static bool file_folder_to_disk(reel_file *file)
 {
-    if (good && file_to_disk(file) && file_into_place(file)) {
-        int result = file->io.sync_folder(file->io.user, file->path);
-        return result >= 0 ||
-               file_system_error(file, -1, "is in place, but its folder cannot be synced", result);
-    }
+    int result = file->io.sync_folder(file->io.user, file->path);
+    return result >= 0 || file_system_error(file, -1, "is in place, but its folder cannot be synced", result);
+}
+
+static bool file_give_up(reel_file *file)
+{
     if (file->handle >= 0)
         reel_file_close(file);
     if (file->io.remove(file->io.user, file->fresh) < 0) {
@@ -202,6 +206,41 @@ bool reel_file_finish(reel_file *file, bool good)
                  strrchr(file->fresh, '.'));
     }
     return false;
+}
+
+bool reel_file_finish(reel_file *file, bool good)
+{
+    if (good && file_to_disk(file) && file_shut(file) && file_into_place(file))
+        return file_folder_to_disk(file);
+    return file_give_up(file);
+}
+
+bool reel_file_place(reel_file *file, bool good)
+{
+    if (!good || !file_to_disk(file) || !file_into_place(file))
+        return file_give_up(file);
+    if (file_folder_to_disk(file))
+        return true;
+    reel_file_close(file);
+    return false;
+}
+
+bool reel_file_end(reel_file *file)
+{
+    if (file_to_disk(file))
+        return file_shut(file);
+    reel_file_close(file);
+    return false;
+}
+
+bool reel_writable(const char *path, const reel_io *io, char error[REEL_TRAIN_MESSAGE])
+{
+    reel_file file;
+    if (!reel_file_create(&file, path, io, error))
+        return false;
+    reel_file_close(&file);
+    int result = file.io.remove(file.io.user, file.fresh);
+    return result >= 0 || file_system_error(&file, -1, "the trial file beside it cannot be removed", result);
 }
 
 /* ---- Numbers from files ----------------------------------------------------------------------- */

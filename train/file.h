@@ -26,7 +26,8 @@ typedef struct reel_file {
 bool reel_file_fail(const reel_file *file, int64_t at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Opens a regular file and takes its length. Where it fails, nothing is open. */
+/* Opens a regular file and takes its length. Where it fails, nothing is open; `handle` is -ENOENT where there
+ * is no such file. */
 bool reel_file_open(reel_file *file, const char *path, const reel_io *io, char error[REEL_TRAIN_MESSAGE]);
 
 /* The next `bytes` bytes; an error that names the place where the file ends before them. */
@@ -40,6 +41,12 @@ bool reel_file_put(reel_file *file, const void *bytes, size_t count);
 /* Where `good`, makes sure that the new file is on the disk and puts it in the old one's place; else, or
  * where that fails, removes it. Returns whether the file is in place for good. */
 bool reel_file_finish(reel_file *file, bool good);
+
+/* The same for a file that is written on: it is in place and still open. Then flush what was put, and end it
+ * with reel_file_end(), which syncs and closes it. */
+bool reel_file_place(reel_file *file, bool good);
+bool reel_file_flush(reel_file *file);
+bool reel_file_end(reel_file *file);
 
 /* The bytes of a tensor; -1 where the dtype or the shape is not legal, or the sizes multiply to more than
  * a tensor can have, those of 0 left out. */
