@@ -444,6 +444,136 @@ REEL_API bool reel_log_row(reel_log *log, const double *values, size_t count);
 /* Syncs to the disk and closes. False where that fails, or a row has failed before. */
 REEL_API bool reel_log_close(reel_log *log);
 
+
+/* ---- Right and wrong ----------------------------------------------------------------------------- */
+
+/* The class of the largest of the `classes` logits, the first one of several; -1 where one of them is NaN. */
+REEL_API int32_t reel_predicted(const float *logits, int64_t classes);
+
+/* How often each class was taken for which. Rows that have no prediction, because of a NaN, count as wrong
+ * and have a column of their own, the last one. */
+typedef struct reel_confusion {
+    int64_t            classes;                     /* set these before it is used                 */
+    int64_t           *count;                       /* [classes, classes + 1] true class, predicted; the
+                                                       caller's, zeros at the start                */
+    const char *const *names;                       /* [classes] for the picture; NULL: numbers    */
+    const char        *title;
+    char               error[REEL_TRAIN_MESSAGE];
+} reel_confusion;
+
+/* Adds rows: logits [rows, classes], labels [rows]; rows whose label is no class are passed over. Returns how
+ * many were right. */
+REEL_API int64_t reel_confusion_add(reel_confusion *confusion, const float *logits, const int32_t *labels,
+                                    int64_t rows);
+
+/* The right ones as a part of all; NaN where there are none at all. */
+REEL_API double reel_confusion_accuracy(const reel_confusion *confusion);
+
+/* A heat map with the counts, each row shaded by its shares; recall at its right, precision below it. At most
+ * 1000 classes. `io` may be NULL. */
+REEL_API bool reel_confusion_svg(reel_confusion *confusion, const char *path, const reel_io *io);
+
+
+/* ---- Pictures ------------------------------------------------------------------------------------ */
+
+enum { REEL_PICTURE_SIDE = 1000000 };               /* pixels, at most                             */
+
+typedef struct reel_picture {
+    int64_t        width, height;
+    int            channels;                        /* 1: grey; 3: red, green and blue             */
+    uint8_t       *pixels;                          /* [height, width, channels]                   */
+    reel_allocator allocator;                       /* set before it is filled                     */
+    void          *allocator_user;
+    char           error[REEL_TRAIN_MESSAGE];
+    size_t         bytes;                           /* held at `pixels`; 0: they are the caller's  */
+} reel_picture;
+
+/* A new picture, all of one value. */
+REEL_API bool reel_picture_make(reel_picture *picture, int64_t width, int64_t height, int channels,
+                                uint8_t value);
+
+/* Writes a PNG file. Where the library was built without libpng, that is the error. `io` may be NULL. */
+REEL_API bool reel_png_write(reel_picture *picture, const char *path, const reel_io *io);
+
+REEL_API void reel_picture_free(reel_picture *picture);
+
+/* Planar images, one channel after the other and each row by row. Those of a reel_images are
+ *     {.data = images.records + 1, .stride = REEL_IMAGE_RECORD, .count = images.count,
+ *      .channels = 3, .height = REEL_IMAGE_SIDE, .width = REEL_IMAGE_SIDE} */
+typedef struct reel_planes {
+    const uint8_t *data;                            /* [count, channels, height, width]            */
+    int64_t        count;
+    int64_t        stride;                          /* bytes from image to image; 0: no gaps       */
+    int            channels;                        /* 1 or 3                                      */
+    int64_t        height, width;
+} reel_planes;
+
+/* How images are laid out side by side, on white. */
+typedef struct reel_sheet {
+    int64_t columns;                                /* 0: as many as rows                          */
+    int64_t magnify;                                /* pixels become squares of this side, at most 64;
+                                                       0 stands for 1                              */
+    int64_t gap;                                    /* white pixels between images and around them */
+} reel_sheet;
+
+/* A contact sheet of the images `which` [count]; NULL: the first `count`. `sheet` may be NULL. */
+REEL_API bool reel_draw_images(reel_picture *picture, const reel_planes *images, const int64_t *which,
+                               int64_t count, const reel_sheet *sheet);
+
+/* The templates of a linear model x W: column c of the weights as an image. Each is scaled by its own largest
+ * |w|: -|w| is 0, 0 is 128, |w| is 255; NaN too is 128. */
+typedef struct reel_templates {
+    const float       *weights;                     /* [channels height width, classes]            */
+    int64_t            classes;
+    int                channels;                    /* 1 or 3                                      */
+    int64_t            height, width;
+    const char *const *names;                       /* [classes] for the SVG; NULL: numbers        */
+    const char        *title;
+    reel_allocator     allocator;
+    void              *allocator_user;
+    char               error[REEL_TRAIN_MESSAGE];
+} reel_templates;
+
+/* A contact sheet of them. `sheet` may be NULL. */
+REEL_API bool reel_draw_templates(reel_picture *picture, const reel_templates *templates,
+                                  const reel_sheet *sheet);
+
+/* The same with their names, as SVG with PNG inside: it needs libpng as reel_png_write() does. `io` may be
+ * NULL. */
+REEL_API bool reel_templates_svg(reel_templates *templates, const char *path, const reel_io *io);
+
+/* The worst mistakes: of the rows that were classified wrongly those with the highest cross-entropy. */
+enum { REEL_MISTAKES = 100 };                       /* at most                                     */
+
+typedef struct reel_mistake {
+    int64_t image;
+    int32_t label, predicted;                       /* predicted -1: none, a logit was NaN         */
+    double  loss, probability;                      /* of the true class; of the predicted one, 0 where
+                                                       the logits have none                        */
+} reel_mistake;
+
+typedef struct reel_mistakes {
+    int64_t            classes;                     /* set these before it is used                 */
+    size_t             most;                        /* 0 stands for 24                             */
+    const char *const *names;                       /* [classes] for the picture; NULL: numbers    */
+    const char        *title;
+    reel_allocator     allocator;
+    void              *allocator_user;
+    size_t             count;
+    reel_mistake       worst[REEL_MISTAKES];        /* [count], the worst first                    */
+    char               error[REEL_TRAIN_MESSAGE];
+} reel_mistakes;
+
+/* Adds rows: logits [rows, classes], labels [rows], of the images from number `first` on. Rows whose label is
+ * no class are passed over. */
+REEL_API void reel_mistakes_add(reel_mistakes *mistakes, const float *logits, const int32_t *labels,
+                                int64_t rows, int64_t first);
+
+/* A contact sheet of them, out of the images that they are numbers of, with what each was taken for and what
+ * it is. It needs libpng as reel_png_write() does. `io` may be NULL. */
+REEL_API bool reel_mistakes_svg(reel_mistakes *mistakes, const reel_planes *images, const char *path,
+                                const reel_io *io);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,6 +8,7 @@
 
 void test_records_progress(Suite *suite);
 void test_records_log(Suite *suite);
+void test_records_pictures(Suite *suite);
 
 /* The text of a file, closed with a 0, to be freed. */
 char *test_records_text(const char *path);

@@ -61,9 +61,9 @@ START_TEST(rows_are_written_at_once)
     ck_assert(reel_log_row(&log, REEL_ROW(-INFINITY, 1e15 + .5, 123456789012345678.)));
     ck_assert(!reel_log_row(&log, REEL_ROW(1, 2)));
     ck_assert_str_eq(log.error, "log: 2 numbers, and there are 3 columns");
-    ck_assert(reel_log_row(&log, REEL_ROW(.0001, .00001234, 10)));
+    ck_assert(reel_log_row(&log, REEL_ROW(.0001, .00001234, 1e16)));
     log_expect(path, LOG_HEADER "1,0.1,1e+100\n2,-0,nan\n-inf,1000000000000000.5,1.2345678901234568e+17\n"
-                                "0.0001,1.234e-05,10\n");
+                                "0.0001,1.234e-05,1e+16\n");
     ck_assert_int_eq(log.rows, 4);
     ck_assert(reel_log_close(&log));
     ck_assert_int_eq(test_folder_count(), 1);

@@ -35,8 +35,9 @@ static void progress_tear_down(void)
 
 static reel_progress progress_of(int columns)
 {
-    return (reel_progress){.epochs = 20, .steps = 8, .file = 2, .io = &progress_files.io, .now = progress_clock,
-                           .now_user = &progress_time, .terminal = {.columns = columns}};
+    return (reel_progress){.epochs = 20, .steps = 8, .file = 2, .io = &progress_files.io,
+                           .now = progress_clock, .now_user = &progress_time,
+                           .terminal = {.columns = columns}};
 }
 
 /* What was written since this was asked last. */
@@ -60,8 +61,8 @@ START_TEST(a_wide_terminal_shows_all)
     ck_assert(reel_progress_start(&p));
     progress_expect("\repoch  1/20  [                                      ]  step 0/8\x1b[K");
     progress_step(&p, .25);
-    progress_expect("\repoch  1/20  [===>                                  ]  step 1/8  loss 1.5000  accuracy 0.400"
-                    "  200 images/s  0:40 left\x1b[K");
+    progress_expect("\repoch  1/20  [===>                                  ]  step 1/8  loss 1.5000"
+                    "  accuracy 0.400  200 images/s  0:40 left\x1b[K");
     ck_assert_double_eq(p.loss, 1.5);
     ck_assert_double_eq(p.accuracy, .4);
     ck_assert_double_eq(p.images_per_second, 200);
@@ -70,7 +71,8 @@ START_TEST(a_wide_terminal_shows_all)
         progress_step(&p, .25);
     progress_read = strlen(test_files_text(&progress_files, "stderr"));
     ck_assert(reel_progress_epoch(&p, "test accuracy 0.412"));
-    progress_expect("\repoch  1/20  loss 1.500000  accuracy 0.400  200 images/s  0:38 left  test accuracy 0.412\x1b[K\n");
+    progress_expect("\repoch  1/20  loss 1.500000  accuracy 0.400  200 images/s  0:38 left"
+                    "  test accuracy 0.412\x1b[K\n");
     ck_assert_int_eq(p.epoch, 1);
     ck_assert(reel_progress_stop(&p));
     progress_expect("");
@@ -124,8 +126,8 @@ START_TEST(the_bar_moves_by_eighths)
     for (int i = 0; i < 3; i++)
         progress_step(&p, .25);
     const char *last = strrchr(test_files_text(&progress_files, "stderr"), '\r');
-    ck_assert_str_eq(last, "\repoch  1/20  |\x1b[36m\xe2\x96\x88\xe2\x96\x88\xe2\x96\x88\xe2\x96\x88\xe2\x96\x8e"
-                           "\x1b[0m     |  loss 1.5000  accuracy 0.400  0:34 left\x1b[K");
+    ck_assert_str_eq(last, "\repoch  1/20  |\x1b[36m\xe2\x96\x88\xe2\x96\x88\xe2\x96\x88\xe2\x96\x88"
+                           "\xe2\x96\x8e\x1b[0m     |  loss 1.5000  accuracy 0.400  0:34 left\x1b[K");
 }
 END_TEST
 
@@ -249,7 +251,8 @@ static int progress_open_terminal(unsigned short columns)
     return file;
 }
 
-static void progress_environment(const char *columns, const char *no_color, const char *lang, const char *term)
+static void progress_environment(const char *columns, const char *no_color, const char *lang,
+                                 const char *term)
 {
     static const char *const names[] = {"COLUMNS", "NO_COLOR", "LANG", "TERM"};
     const char *values[] = {columns, no_color, lang, term};

@@ -10,5 +10,6 @@ Suite *reel_suite_records(void)
     Suite *suite = suite_create("records");
     test_records_progress(suite);
     test_records_log(suite);
+    test_records_pictures(suite);
     return suite;
 }
