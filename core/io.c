@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>                                  /* rename                                      */
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -107,12 +108,29 @@ static int io_sync_folder(void *user, const char *path)
     return result;
 }
 
+static int io_map(void *user, int file, size_t bytes, void **memory)
+{
+    (void)user;
+    void *mapped = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    *memory = mapped;
+    return 0;
+}
+
+static int io_unmap(void *user, void *memory, size_t bytes)
+{
+    (void)user;
+    return munmap(memory, bytes) ? -errno : 0;
+}
+
 const reel_io *reel_io_standard(void)
 {
     static const reel_io table = {
         .size = sizeof(reel_io), .open = io_open, .length = io_length,
         .read = io_read, .write = io_write, .close = io_close, .create = io_create,
         .sync = io_sync, .rename = io_rename, .remove = io_remove, .sync_folder = io_sync_folder,
+        .map = io_map, .unmap = io_unmap,
     };
     return &table;
 }
@@ -136,5 +154,9 @@ reel_io reel_io_complete(const reel_io *io)
     IO_TAKE(remove);
     IO_TAKE(sync_folder);
 #undef IO_TAKE
+    if (complete.open != reel_io_standard()->open || given.map) {
+        complete.map = given.map;
+        complete.unmap = given.unmap;
+    }
     return complete;
 }

@@ -9,9 +9,7 @@
 #ifndef REEL_CORE_RANDOM_H
 #define REEL_CORE_RANDOM_H
 
-#include <stdint.h>
-
-void reel_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
+#include <reel.h>                                   /* reel_philox                                 */
 
 /* A place in the sequence of a seed. Position p is the block philox(seed, {p mod 2^32, p / 2^32, 0, 0}),
  * and every draw takes one position (reel_random_below: seldom more). Counters whose last two words are

@@ -175,13 +175,18 @@ typedef struct reel_io {
     int     (*remove)(void *user, const char *path);
     int     (*sync_folder)(void *user, const char *path);   /* the same as sync, for the names in the
                                                                folder that `path` is in            */
+    int     (*map)(void *user, int file, size_t bytes, void **memory);      /* a file's first bytes (not 0
+                                                               of them) as memory to read, on a page's edge;
+                                                               it stays when the file is closed    */
+    int     (*unmap)(void *user, void *memory, size_t bytes);
 } reel_io;
 
 /* The standard table: POSIX files; file 1 is standard output, file 2 standard error. */
 REEL_API const reel_io *reel_io_standard(void);
 
 /* A table with the standard functions where the given one has none, because its members are NULL, or it is
- * smaller (of an earlier version), or it is NULL itself. */
+ * smaller (of an earlier version), or it is NULL itself. Only map() and unmap() stay NULL in a table that opens
+ * files in its own way: the standard ones would not know its files. */
 REEL_API reel_io reel_io_complete(const reel_io *io);
 
 typedef struct reel_tape_options {
@@ -281,6 +286,10 @@ REEL_API reel_tensor reel_random_uniform_at(REEL_PLACE, reel_tape *tape, reel_sh
 REEL_API reel_tensor reel_random_normal_at(REEL_PLACE, reel_tape *tape, reel_shape shape, reel_dtype dtype,
                                            double mean, double deviation);
 #define reel_random_normal(...) reel_random_normal_at(REEL_HERE, __VA_ARGS__)
+
+/* The generator itself: 128 random bits, a function of a key and a counter alone. The tape's own numbers have
+ * its seed as the key, lower word first, and counters whose last two words are 0. */
+REEL_API void reel_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
 
 
 /* ---- Looking at tensors, copying in and out ------------------------------------------------------ */

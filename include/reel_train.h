@@ -24,36 +24,66 @@ enum { REEL_TRAIN_MESSAGE = 512 };                  /* bytes of an error line, i
 
 /* ---- Images ------------------------------------------------------------------------------------- */
 
-/* CIFAR-10's record (Krizhevsky, "Learning multiple layers of features from tiny images", 2009): the
- * label's byte, then 32 x 32 bytes of red, as many of green and as many of blue, row by row. */
 enum {
-    REEL_IMAGE_SIDE    = 32,
-    REEL_IMAGE_PLANE   = 32 * 32,                   /* bytes of one colour                         */
-    REEL_IMAGE_VALUES  = 3 * 32 * 32,               /* bytes of an image                           */
-    REEL_IMAGE_RECORD  = 1 + 3 * 32 * 32,           /* bytes of a label and its image              */
-    REEL_IMAGE_CLASSES = 10,
+    REEL_IMAGE_SIDE    = 32,                        /* of CIFAR's images and of the drawn ones     */
+    REEL_IMAGE_PLANE   = 32 * 32,                   /* bytes of one colour of theirs               */
+    REEL_IMAGE_VALUES  = 3 * 32 * 32,               /* bytes of an image of theirs                 */
+    REEL_IMAGE_RECORD  = 1 + 3 * 32 * 32,           /* bytes of a label and such an image          */
+    REEL_IMAGE_CLASSES = 10,                        /* of CIFAR-10 and of the drawn images         */
+    REEL_CLASSES_MOST  = 256,                       /* of any set: a label is a byte               */
     REEL_CLASS_NAME    = 32                         /* bytes of a class name, its 0 included       */
 };
 
+/* Images of one size. A record is the label's byte, then the image, one channel after the other and each row
+ * by row; for 3 x 32 x 32 that is the record of CIFAR-10's files. */
 typedef struct reel_images {
     int64_t  count;
-    uint8_t *records;                               /* [count, REEL_IMAGE_RECORD]                  */
+    int      channels, height, width;
+    uint8_t *records;                               /* [count, 1 + channels height width]          */
     size_t   bytes;                                 /* held at `records`                           */
 } reel_images;
 
+/* Bytes of one image, channels height width, without its label. */
+REEL_API int64_t reel_image_values(const reel_images *images);
+
 typedef struct reel_image_data {
     reel_images    train, test;
-    char           class_name[REEL_IMAGE_CLASSES][REEL_CLASS_NAME];
+    reel_images    validation;                      /* empty until something is held out           */
+    int            classes;                         /* labels are below this                       */
+    char           class_name[REEL_CLASSES_MOST][REEL_CLASS_NAME];
     reel_allocator allocator;                       /* set before it is filled                     */
     void          *allocator_user;
     char           error[REEL_TRAIN_MESSAGE];
 } reel_image_data;
 
-/* Reads a folder laid out as cifar-10-batches-bin: data_batch_1.bin to data_batch_5.bin, test_batch.bin
- * and batches.meta.txt. A file has as many records as its length says. A file that is missing, empty, a
- * directory or cut inside a record, and a label over 9, are errors that name the file and the place.
- * `io` may be NULL. */
+/* Reads a folder laid out as cifar-10-batches-bin (Krizhevsky, "Learning multiple layers of features from
+ * tiny images", 2009): data_batch_1.bin to data_batch_5.bin, test_batch.bin and batches.meta.txt. A file has
+ * as many records as its length says. A file that is missing, empty, a folder or cut inside a record, and a
+ * label over 9, are errors that name the file and the place. `io` may be NULL. */
 REEL_API bool reel_cifar10_read(reel_image_data *data, const char *directory, const reel_io *io);
+
+/* CIFAR-100's two sets of labels. */
+typedef enum reel_cifar100_labels {
+    REEL_CIFAR100_FINE,                             /* 100 classes                                 */
+    REEL_CIFAR100_COARSE                            /* 20, each of five of those                   */
+} reel_cifar100_labels;
+
+/* The same for cifar-100-binary: train.bin and test.bin, whose records begin with a coarse and a fine label,
+ * and fine_label_names.txt or coarse_label_names.txt. Where the file of names is missing, a class's name is
+ * its number. */
+REEL_API bool reel_cifar100_read(reel_image_data *data, const char *directory, reel_cifar100_labels labels,
+                                 const reel_io *io);
+
+/* Reads a folder of the four files of MNIST or of a set in its place (Fashion-MNIST, KMNIST), unpacked:
+ * train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte. A class's
+ * name is its number. */
+REEL_API bool reel_mnist_read(reel_image_data *data, const char *directory, const reel_io *io);
+
+/* Fills one empty set of `data` (its train, test or validation) from an IDX file of images, u8 [n, height,
+ * width] or [n, channels, height, width], and one of labels, u8 [n]. All sets of a data set have images of
+ * one size. After an error all of `data` is empty. */
+REEL_API bool reel_idx_images_read(reel_image_data *data, reel_images *set, const char *images_path,
+                                   const char *labels_path, const reel_io *io);
 
 /* Draws images instead, the same bytes on every machine: one of ten shapes (disc, ring, square, triangle,
  * cross, saltire, bars, posts, checks, crescent) at a random place, size and tilt, in a colour that leans
@@ -62,37 +92,70 @@ REEL_API bool reel_cifar10_read(reel_image_data *data, const char *directory, co
  * depend on how many are drawn. A linear softmax classifier gets about 55 % of the test images right. */
 REEL_API bool reel_shapes_draw(reel_image_data *data, int64_t train, int64_t test, uint64_t seed);
 
+/* Moves `count` training images to the validation set, to choose settings by. Which ones depends on the seed
+ * and the number of images alone, any choice being as likely as any other (Fan, Muller and Rezucha, 1962:
+ * image i of n is taken with probability (count - taken) / (n - i)); both sets keep their order. False, with
+ * nothing changed but the error, where there are not so many, where some are held out already, or where
+ * memory is short. */
+REEL_API bool reel_images_hold_out(reel_image_data *data, int64_t count, uint64_t seed);
+
 REEL_API void reel_image_data_free(reel_image_data *data);
 
 
 /* ---- Batches ------------------------------------------------------------------------------------ */
 
-/* x = (byte - mean) scale, for each of an image's values. */
+/* x_i = (byte_i - mean[i / run]) scale[i / run], for value i of an image. */
 typedef struct reel_standardisation {
-    float mean[REEL_IMAGE_VALUES];
-    float scale[REEL_IMAGE_VALUES];                 /* 1 / standard deviation; 1 where that is 0   */
+    int64_t run;                                    /* values in a row that share a mean and a scale: 1, or
+                                                       height width, a channel                     */
+    float   mean[REEL_IMAGE_VALUES];
+    float   scale[REEL_IMAGE_VALUES];               /* 1 / standard deviation; 1 where that is 0   */
 } reel_standardisation;
 
-/* Mean and standard deviation of each value over the images; nothing where there are none. */
-REEL_API void reel_standardise(reel_standardisation *standardisation, const reel_images *images);
+/* Mean and standard deviation over the images: of each value by itself, or of each channel. Nothing is
+ * changed where there are no images. False where the images have more values, or channels, than
+ * REEL_IMAGE_VALUES. */
+REEL_API bool reel_standardise(reel_standardisation *standardisation, const reel_images *images);
+REEL_API bool reel_standardise_channels(reel_standardisation *standardisation, const reel_images *images);
 
-/* Walks a set of images batch by batch. Every batch lies in the same memory, so that a tape can wrap it
- * once and replay. */
+/* Walks a set of images batch by batch: bytes become numbers when a batch is made, not before. Every batch
+ * lies in the same memory, so that a tape can wrap it once and replay.
+ *
+ * Augmentation.  An image is shifted by up to `pad` pixels each way along both axes, all (2 pad + 1)^2 shifts
+ *   being equally likely: a crop of the image with a border. What comes in from outside is black: bytes of 0,
+ *   before they are standardised. (So does torchvision's RandomCrop(padding=pad), which comes before its
+ *   Normalize.) Then it is mirrored, left for right, with probability 1/2. The draw is
+ *   Philox(key seed, counter (epoch, image)), so it depends neither on the order of the images nor on the
+ *   batch.
+ *
+ * Prefetch.  While one batch is computed with, a thread of its own makes the next one beside it, and
+ *   reel_batches_next() copies that into place. The bits are the same. Where the system grants no thread, and
+ *   in a forked child, batches are made without it. From reel_batches_shuffle() to the last batch the images
+ *   must then not be changed. */
 typedef struct reel_batches {
-    const reel_images          *images;             /* set these before reel_batches_start()       */
+    const reel_images          *images;             /* set these before reel_batches_start(); all stay the
+                                                       caller's                                    */
     const reel_standardisation *standardisation;    /* NULL: bytes as they are, from 0 to 255      */
     int64_t                     size;               /* images in a batch; the last one may have fewer */
+    bool                        drop_last;          /* leave the last one out where it has fewer   */
+    bool                        flip;               /* mirror                                      */
+    int                         pad;                /* shift by as many pixels; 0: not             */
+    bool                        prefetch;
     reel_allocator              allocator;
     void                       *allocator_user;
 
     int64_t  count;                                 /* of the batch at hand, 0 at the end          */
-    float   *values;                                /* [count, REEL_IMAGE_VALUES]                  */
+    float   *values;                                /* [count, channels, height, width]            */
     int32_t *labels;                                /* [count]                                     */
 
     int64_t *order;                                 /* [images->count] which image comes when      */
-    int64_t  next;                                  /* index into `order`                          */
+    int64_t  step;                                  /* the batch that comes next, from 0 on        */
+    int64_t  steps;                                 /* batches in an epoch                         */
+    uint64_t seed, epoch;                           /* of the last shuffle; 0 before it            */
+    bool     shuffled;
     void    *memory;
     size_t   bytes;
+    struct reel_batches_maker *maker;
     char     error[REEL_TRAIN_MESSAGE];
 } reel_batches;
 
@@ -105,6 +168,21 @@ REEL_API void reel_batches_shuffle(reel_batches *batches, uint64_t seed, uint64_
 
 /* Fills in the next batch; false after the last one. */
 REEL_API bool reel_batches_next(reel_batches *batches);
+
+/* Where a walk stands, to be saved with a model: four numbers of 64 bits, an i64 [4] in a file. Taken between
+ * two batches, and given to other batches of the same images, size and options, it makes them go on with the
+ * batch that would have come next, and the same bits. */
+typedef struct reel_batches_position {
+    uint64_t seed, epoch;
+    int64_t  step;                                  /* batches of the epoch that are done          */
+    int64_t  shuffled;                              /* 0: the images' own order                    */
+} reel_batches_position;
+
+REEL_API reel_batches_position reel_batches_tell(const reel_batches *batches);
+
+/* False, with an error and nothing changed, for a step that is not in the epoch. Costs as much as a
+ * shuffle. */
+REEL_API bool reel_batches_resume(reel_batches *batches, reel_batches_position position);
 
 REEL_API void reel_batches_free(reel_batches *batches);
 
@@ -155,6 +233,19 @@ REEL_API bool reel_plot_svg(reel_plot *plot, const char *path, const reel_io *io
  * written over. What is read is checked to the last byte before it is believed. Messages name the file and
  * the byte. `io` may be NULL everywhere. */
 
+/* Mapping.  With `map`, an object's data is the file itself, mapped to be read: nothing is copied, and what
+ *   is not looked at is not read. Writing to the data ends the process; a file that is cut while it is mapped
+ *   ends it when the lost part is read, as the system has it; a file that is changed changes the data. (Files
+ *   that Reel writes are put in the old ones' place, so those who mapped an old one keep it.) Data that
+ *   cannot lie as it is in memory, since its place in the file is no multiple of its elements' size, or for
+ *   its order, is an error that says so. It is released by the same call as memory is. */
+typedef struct reel_mapping {
+    void  *data;                                    /* the file's first byte; NULL: nothing is mapped */
+    size_t bytes;
+    int  (*unmap)(void *user, void *memory, size_t bytes);
+    void  *user;
+} reel_mapping;
+
 typedef struct reel_stored_tensor {
     const char *name;                               /* UTF-8                                       */
     reel_dtype  dtype;
@@ -176,9 +267,11 @@ typedef struct reel_safetensors {
     size_t              tensors;
     reel_stored_text   *text;
     size_t              texts;
+    bool                map;                        /* read by mapping                             */
     reel_allocator      allocator;                  /* set before it is used                       */
     void               *allocator_user;
     char                error[REEL_TRAIN_MESSAGE];
+    reel_mapping        mapping;
     void               *memory[4];                  /* its own                                     */
     size_t              memory_bytes[4];
 } reel_safetensors;
@@ -204,9 +297,11 @@ typedef struct reel_npy {
     void          *data;                            /* last dimension fastest; after reading it belongs to
                                                        the object, and is aligned to 64            */
     int64_t        count;                           /* elements; set                               */
+    bool           map;                             /* read by mapping                             */
     reel_allocator allocator;                       /* set before it is used                       */
     void          *allocator_user;
     char           error[REEL_TRAIN_MESSAGE];
+    reel_mapping   mapping;
     void          *memory;                          /* its own                                     */
     size_t         memory_bytes;
 } reel_npy;
@@ -215,6 +310,70 @@ typedef struct reel_npy {
 REEL_API bool reel_npy_read(reel_npy *array, const char *path, const reel_io *io);
 REEL_API bool reel_npy_write(reel_npy *array, const char *path, const reel_io *io);
 REEL_API void reel_npy_free(reel_npy *array);
+
+/* An IDX file, MNIST's format (LeCun, Cortes and Burges): two bytes of 0, a byte for the type, one for the
+ * rank, the sizes as 32-bit numbers, the elements; all of it big-endian, last dimension fastest. */
+typedef enum reel_idx_type {
+    REEL_IDX_U8  = 0x08,
+    REEL_IDX_I8  = 0x09,                            /* in memory an i32                            */
+    REEL_IDX_I16 = 0x0b,                            /* in memory an i32                            */
+    REEL_IDX_I32 = 0x0c,
+    REEL_IDX_F32 = 0x0d,
+    REEL_IDX_F64 = 0x0e
+} reel_idx_type;
+
+typedef struct reel_idx {
+    reel_dtype     dtype;                           /* u8, i32, f32 or f64                         */
+    reel_idx_type  type;                            /* in the file; for writing, 0: that of the dtype */
+    reel_shape     shape;
+    void          *data;                            /* as a reel_npy has it                        */
+    int64_t        count;                           /* elements; set                               */
+    bool           map;                             /* read by mapping: u8 alone                   */
+    reel_allocator allocator;                       /* set before it is used                       */
+    void          *allocator_user;
+    char           error[REEL_TRAIN_MESSAGE];
+    reel_mapping   mapping;
+    void          *memory;                          /* its own                                     */
+    size_t         memory_bytes;
+} reel_idx;
+
+/* Ranks 0 to 8. A number that is too large for the type that is written is an error. */
+REEL_API bool reel_idx_read(reel_idx *array, const char *path, const reel_io *io);
+REEL_API bool reel_idx_write(reel_idx *array, const char *path, const reel_io *io);
+REEL_API void reel_idx_free(reel_idx *array);
+
+
+/* ---- Tables of text ------------------------------------------------------------------------------ */
+
+/* A CSV file (RFC 4180) as numbers: f32 or f64 [rows, columns], and class numbers if one of its columns has
+ * names of classes. Lines end in LF or CRLF, the last one perhaps in nothing; empty lines are passed over; a
+ * byte order mark at the start too. A field that begins with a quote ends with one, and has delimiters, line
+ * ends and doubled quotes inside it. Blanks around a number are no part of it. A number is written with
+ * decimal digits, a point and an exponent, whatever the locale, and rounded once to the dtype; nan, inf and
+ * infinity stand for themselves. Messages name the file, the line and the column, both from 1 on. */
+typedef struct reel_csv {
+    reel_dtype  dtype;                              /* f32 or f64; none: f32                       */
+    char        delimiter;                          /* 0: a comma                                  */
+    bool        header;                             /* the first row has the columns' names        */
+    bool        empty_is_nan;                       /* else an empty field is an error             */
+    int         label_column;                       /* from 1 on, or from -1 on backwards; 0: none */
+    reel_allocator allocator;
+    void          *allocator_user;                  /* all up to here is set before it is read     */
+
+    int64_t      rows, columns;                     /* without the header, without the labels      */
+    void        *data;                              /* [rows, columns], aligned to 64              */
+    int32_t     *labels;                            /* [rows] class numbers; NULL: no label column */
+    int64_t      classes;
+    const char **class_name;                        /* [classes], in the order of their first rows */
+    const char **column_name;                       /* [columns]; NULL: no header                  */
+    const char  *label_name;                        /* of the label column; NULL: none             */
+    char         error[REEL_TRAIN_MESSAGE];
+    void        *memory[6];                         /* its own                                     */
+    size_t       memory_bytes[6];
+} reel_csv;
+
+REEL_API bool reel_csv_read(reel_csv *table, const char *path, const reel_io *io);
+REEL_API void reel_csv_free(reel_csv *table);
 
 
 /* ---- Initialisers -------------------------------------------------------------------------------- */

@@ -240,6 +240,22 @@ static int files_sync_folder(void *user, const char *path)
     return files_fails(user, 'f') ? -((test_faults *)user)->code : 0;
 }
 
+static int files_map(void *user, int file, size_t bytes, void **memory)
+{
+    test_faults *faults = user;
+    int result =
+        files_fails(faults, 'p') ? -faults->code : reel_io_standard()->map(NULL, file, bytes, memory);
+    faults->mapped += result >= 0;
+    return result;
+}
+
+static int files_unmap(void *user, void *memory, size_t bytes)
+{
+    test_faults *faults = user;
+    faults->mapped--;
+    return reel_io_standard()->unmap(NULL, memory, bytes);
+}
+
 void test_faults_start(test_faults *faults)
 {
     *faults = (test_faults){.code = EIO, .room = -1};
@@ -247,6 +263,6 @@ void test_faults_start(test_faults *faults)
         .size = sizeof(reel_io), .user = faults, .open = files_open, .length = files_length,
         .read = files_read, .write = files_write, .close = files_close, .create = files_create,
         .sync = files_sync, .rename = files_rename, .remove = files_remove,
-        .sync_folder = files_sync_folder,
+        .sync_folder = files_sync_folder, .map = files_map, .unmap = files_unmap,
     };
 }

@@ -43,6 +43,7 @@ typedef struct test_faults {
     int64_t  room;                                  /* bytes that can be written before ENOSPC; -1: any */
     size_t   most;                                  /* bytes of one read or write; 0: any          */
     int      open;                                  /* files that are open now                     */
+    int      mapped;                                /* ... and mapped                              */
     char     failed;                                /* the first letter of the call that failed, or 0 */
 } test_faults;
 

@@ -253,7 +253,7 @@ void test_files_start(test_files *files)
     memset(files, 0, sizeof *files);
     files->io = (reel_io){sizeof(reel_io), files, harness_open, harness_length,
                           harness_read, harness_write, harness_close, harness_create,
-                          harness_sync, harness_rename, harness_remove, harness_sync_folder};
+                          harness_sync, harness_rename, harness_remove, harness_sync_folder, NULL, NULL};
     harness_place(files, "stdout");
     harness_place(files, "stderr");
 }

@@ -68,7 +68,7 @@ grep -q -e '--weight-decay X' "$work/out" || fail 'no help on standard output'
 
 run 1 --data "$work/nowhere"
 [ ! -s "$work/out" ] || fail 'something on standard output for a folder that is not there'
-echo "cifar10_linear: $work/nowhere/data_batch_1.bin: no such file" | cmp -s - "$work/err" ||
+echo "cifar10_linear: $work/nowhere/data_batch_1.bin: cannot be opened: no such file or folder" | cmp -s - "$work/err" ||
     fail 'not the message wanted for a folder that is not there'
 
 run 1 --epochs 2 --lr 1000 --weight-decay 1000

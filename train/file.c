@@ -97,6 +97,35 @@ bool reel_file_take(reel_file *file, void *buffer, size_t bytes)
     return true;
 }
 
+bool reel_file_rest_is(const reel_file *file, int64_t bytes)
+{
+    int64_t left = file->length - file->at;
+    if (bytes > left)
+        return reel_file_fail(file, file->length, "the file ends here, and the data needs %lld more bytes",
+                              (long long)(bytes - left));
+    return bytes == left ||
+           reel_file_fail(file, file->at + bytes, "%lld bytes behind the data", (long long)(left - bytes));
+}
+
+bool reel_file_map(reel_file *file, reel_mapping *mapping)
+{
+    *mapping = (reel_mapping){.unmap = file->io.unmap, .user = file->io.user};
+    if (!file->io.map || !file->io.unmap)
+        return reel_file_fail(file, -1, "cannot be mapped: this table of files has no map and unmap");
+    int result = file->io.map(file->io.user, file->handle, (size_t)file->length, &mapping->data);
+    if (result < 0)
+        return file_system_error(file, -1, "cannot be mapped", result);
+    mapping->bytes = (size_t)file->length;
+    return true;
+}
+
+void reel_mapping_release(reel_mapping *mapping)
+{
+    if (mapping->data)
+        mapping->unmap(mapping->user, mapping->data, mapping->bytes);
+    *mapping = (reel_mapping){0};
+}
+
 void reel_file_close(reel_file *file)
 {
     file->io.close(file->io.user, file->handle);

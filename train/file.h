@@ -32,6 +32,13 @@ bool reel_file_open(reel_file *file, const char *path, const reel_io *io, char e
 
 /* The next `bytes` bytes; an error that names the place where the file ends before them. */
 bool reel_file_take(reel_file *file, void *buffer, size_t bytes);
+
+/* Whether `bytes` bytes follow, no fewer and no more; an error where not. */
+bool reel_file_rest_is(const reel_file *file, int64_t bytes);
+
+/* Maps the whole file: what comes next in it lies at the mapping's data + file->at. */
+bool reel_file_map(reel_file *file, reel_mapping *mapping);
+void reel_mapping_release(reel_mapping *mapping);
 void reel_file_close(reel_file *file);
 
 /* Begins a new file beside `path`, which may be missing or a regular file; nothing else is written over. */

@@ -209,17 +209,33 @@ static bool npy_read_fortran(const reel_npy *array, reel_file *file)
     return true;
 }
 
+static bool npy_map_data(reel_npy *array, reel_file *file, bool fortran)
+{
+    const size_t size = reel_dtype_size(array->dtype);
+    int sizes_above_1 = 0;
+    for (int i = 0; i < array->shape.rank; i++)
+        sizes_above_1 += array->shape.size[i] > 1;
+    if (fortran && sizes_above_1 > 1)
+        return reel_file_fail(file, file->at, "data in Fortran's order cannot be mapped; read it without");
+    if (file->at % (int64_t)size)
+        return reel_file_fail(file, file->at, "%s here cannot be mapped: not at a multiple of %zu; read it "
+                              "without", reel_dtype_name(array->dtype), size);
+    if (!reel_file_map(file, &array->mapping))
+        return false;
+    array->data = (char *)array->mapping.data + file->at;
+    return true;
+}
+
 static bool npy_read_data(reel_npy *array, reel_file *file, bool fortran)
 {
-    int64_t bytes = reel_stored_bytes(array->dtype, &array->shape), left = file->length - file->at;
+    int64_t bytes = reel_stored_bytes(array->dtype, &array->shape);
     if (bytes < 0)
         return reel_file_fail(file, 10, "the shape is too large");
-    if (bytes > left)
-        return reel_file_fail(file, file->length, "the file ends here, and the data needs %lld more bytes",
-                              (long long)(bytes - left));
-    if (bytes < left)
-        return reel_file_fail(file, file->at + bytes, "%lld bytes behind the data",
-                              (long long)(left - bytes));
+    if (!reel_file_rest_is(file, bytes))
+        return false;
+    array->count = bytes / (int64_t)reel_dtype_size(array->dtype);
+    if (array->map)
+        return npy_map_data(array, file, fortran);
     size_t room = (size_t)bytes + NPY_ALIGNMENT;
     char *memory = reel_train_resize(array->allocator, array->allocator_user, NULL, 0, room);
     if (!memory)
@@ -227,12 +243,12 @@ static bool npy_read_data(reel_npy *array, reel_file *file, bool fortran)
     array->memory = memory;
     array->memory_bytes = room;
     array->data = memory + -(uintptr_t)memory % NPY_ALIGNMENT;
-    array->count = bytes / (int64_t)reel_dtype_size(array->dtype);
     return fortran ? npy_read_fortran(array, file) : reel_file_take(file, array->data, (size_t)bytes);
 }
 
 static void npy_empty(reel_npy *array)
 {
+    reel_mapping_release(&array->mapping);
     reel_train_release(array->allocator, array->allocator_user, array->memory, array->memory_bytes);
     array->dtype = REEL_NO_DTYPE;
     array->shape = (reel_shape){0};

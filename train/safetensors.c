@@ -46,6 +46,7 @@ void *reel_safetensors_resize(reel_safetensors *object, int which, size_t bytes)
 
 static void safetensors_empty(reel_safetensors *object)
 {
+    reel_mapping_release(&object->mapping);
     for (int i = 0; i < 4; i++) {
         reel_train_release(object->allocator, object->allocator_user, object->memory[i],
                            object->memory_bytes[i]);
@@ -83,19 +84,27 @@ static size_t safetensors_rounded(int64_t bytes)
     return ((size_t)bytes + SAFETENSORS_ALIGNMENT - 1) / SAFETENSORS_ALIGNMENT * SAFETENSORS_ALIGNMENT;
 }
 
-/* The file's length bounds the sum of all sizes, so that it does not overflow. */
-static bool safetensors_read_data(reel_safetensors *object, reel_file *file)
+static bool safetensors_map(reel_safetensors *object, reel_file *file)
 {
-    int64_t wanted = 0, left = file->length - file->at;
-    size_t room = SAFETENSORS_ALIGNMENT;
+    for (size_t i = 0; i < object->tensors; i++) {
+        const reel_stored_tensor *tensor = &object->tensor[i];
+        const size_t size = reel_dtype_size(tensor->dtype);
+        if ((file->at + tensor->offset) % (int64_t)size)
+            return reel_file_fail(file, file->at + tensor->offset, "\"%.60s\", %s, cannot be mapped: not at "
+                                  "a multiple of %zu; read it without", tensor->name,
+                                  reel_dtype_name(tensor->dtype), size);
+    }
+    if (!reel_file_map(file, &object->mapping))
+        return false;
     for (size_t i = 0; i < object->tensors; i++)
-        wanted += object->tensor[i].bytes;          /* they tile: that is the end of the last one  */
-    if (wanted > left)
-        return reel_file_fail(file, file->length, "the file ends here, and the data needs %lld more bytes",
-                              (long long)(wanted - left));
-    if (wanted < left)
-        return reel_file_fail(file, file->at + wanted, "%lld bytes that belong to no tensor",
-                              (long long)(left - wanted));
+        object->tensor[i].data = (char *)object->mapping.data + file->at + object->tensor[i].offset;
+    return true;
+}
+
+/* The file's length bounds the sum of all sizes, so that it does not overflow. */
+static bool safetensors_copy(reel_safetensors *object, reel_file *file)
+{
+    size_t room = SAFETENSORS_ALIGNMENT;
     for (size_t i = 0; i < object->tensors; i++)
         room += safetensors_rounded(object->tensor[i].bytes);
     char *data = reel_safetensors_resize(object, REEL_SAFETENSORS_DATA, room);
@@ -110,6 +119,16 @@ static bool safetensors_read_data(reel_safetensors *object, reel_file *file)
             return false;
     }
     return true;
+}
+
+static bool safetensors_read_data(reel_safetensors *object, reel_file *file)
+{
+    int64_t wanted = 0;
+    for (size_t i = 0; i < object->tensors; i++)
+        wanted += object->tensor[i].bytes;          /* they tile: that is the end of the last one  */
+    if (!reel_file_rest_is(file, wanted))
+        return false;
+    return object->map ? safetensors_map(object, file) : safetensors_copy(object, file);
 }
 
 bool reel_safetensors_read(reel_safetensors *object, const char *path, const reel_io *io)

@@ -189,6 +189,8 @@ static void shapes_draw(uint8_t *record, uint64_t stream, int label)
 static bool shapes_fill(reel_image_data *data, reel_images *images, int64_t count, uint64_t seed,
                         uint64_t part)
 {
+    images->channels = 3;
+    images->height = images->width = REEL_IMAGE_SIDE;
     uint8_t *record = count > 0 ? reel_images_grow(data, images, count) : NULL;
     if (count > 0 && !record)
         return false;
@@ -205,6 +207,7 @@ bool reel_shapes_draw(reel_image_data *data, int64_t train, int64_t test, uint64
         reel_image_data_empty(data);
         return false;
     }
+    data->classes = REEL_IMAGE_CLASSES;
     for (int i = 0; i < REEL_IMAGE_CLASSES; i++)
         memcpy(data->class_name[i], shapes_class[i].name, strlen(shapes_class[i].name) + 1);
     return true;
