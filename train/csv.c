@@ -94,11 +94,16 @@ static bool csv_skip_quoted(csv_reader *in, csv_field *field)
 
 static bool csv_skip_plain(csv_reader *in, csv_field *field)
 {
-    while (in->at < in->end && *in->at != in->delimiter && !csv_line_end(in, in->at))
-        if (*in->at++ == '"')
-            return csv_fail(in, field, "a quote inside a field that does not begin with one");
-    field->length = (size_t)(in->at - field->text);
-    return true;
+    const char *end = in->end;
+    const char delimiter = in->delimiter;
+    char *at = in->at;
+    while (at < end && *at != delimiter && *at != '\n' && *at != '"')
+        at++;
+    at -= at > in->at && at < end && *at == '\n' && at[-1] == '\r';
+    field->length = (size_t)(at - in->at);
+    in->at = at;
+    return at == end || *at != '"' ||
+           csv_fail(in, field, "a quote inside a field that does not begin with one");
 }
 
 /* The next field, and what ends it. */

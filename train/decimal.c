@@ -1,12 +1,10 @@
 /* Decimal numbers, rounded once, whatever the locale.
  *
- *     v = d 10^e,  d whole
+ *     v = d 10^e = d 5^e 2^e,  d whole
  *
- * Where d < 10^15 and |e| <= 22, both d and 10^|e| are exact in f64, and one division or product rounds once
- * (W. Clinger, "How to read floating point numbers accurately", PLDI 1990). Rounding that to f32 rounds
- * twice, which only does harm where the f64 lies in the middle of two f32. In all other cases v is a quotient
- * of two whole numbers of any length, which is divided to one bit more than the dtype has, and to what is
- * left. */
+ * Where d has at most 19 digits and |e| <= 27, as in nearly all files, d 5^e is a whole number of at most 127
+ * bits, or d 2^k / 5^-e is divided in 128 bits to more digits than any dtype has, and it is seen whether anything
+ * is left. In all other cases the same is done with whole numbers of any length. */
 #include "train/decimal.h"
 
 #include <math.h>
@@ -172,45 +170,72 @@ static uint64_t decimal_divide(decimal_whole *x, decimal_whole *y)
 
 /* ---- Rounding ------------------------------------------------------------------------------------ */
 
-/* v = x / y. With b the bits of x less those of y, 2^(b-1) < v < 2^(b+1); so the floor of v / 2^shift has one
- * bit or two more than the dtype, or as many less as v is below its normal numbers. */
-static double decimal_round(const decimal_digits *number, reel_dtype dtype)
+__extension__ typedef unsigned __int128 decimal_wide;
+
+static int decimal_precision(reel_dtype dtype)
 {
-    const int precision = dtype == REEL_F32 ? 24 : 53, least = dtype == REEL_F32 ? -149 : -1074;
+    return dtype == REEL_F32 ? 24 : 53;
+}
+
+/* The exponent of the dtype's smallest number. */
+static int decimal_least(reel_dtype dtype)
+{
+    return dtype == REEL_F32 ? -149 : -1074;
+}
+
+/* Of 0 too, which counts as having one. */
+static int decimal_wide_bits(decimal_wide m)
+{
+    uint64_t high = (uint64_t)(m >> 64), low = (uint64_t)m | 1;
+    return high ? 128 - __builtin_clzll(high) : 64 - __builtin_clzll(low);
+}
+
+/* v = (m + f) 2^exponent, where 0 <= f < 1, and f > 0 if there is more. There only is where m has more bits than
+ * the dtype, or the exponent is below its least one. */
+static double decimal_nearest(decimal_wide m, int exponent, bool more, reel_dtype dtype)
+{
+    const int over = decimal_wide_bits(m) - decimal_precision(dtype), under = decimal_least(dtype) - exponent;
+    const int drop = over > under ? over : under;
+    if (drop <= 0)
+        return ldexp((double)(uint64_t)m, exponent);
+    const decimal_wide lost = m & (((decimal_wide)1 << drop) - 1), half = (decimal_wide)1 << (drop - 1);
+    uint64_t kept = (uint64_t)(m >> drop);
+    kept += lost > half || (lost == half && (more || kept % 2));
+    return ldexp((double)kept, exponent + drop);
+}
+
+/* v = x / y. With b the bits of x less those of y, 2^(b-1) < v < 2^(b+1); so the floor of v / 2^shift has one bit
+ * or two more than the dtype, or as many less as v is below its normal numbers. */
+static double decimal_round_long(const decimal_digits *number, reel_dtype dtype)
+{
     const int64_t exponent = number->point - number->count;
     decimal_whole x = {0, {0}}, y = {1, {1}};
     for (int i = 0; i < number->count; i++)
         decimal_multiply(&x, 10, number->digit[i]);
     decimal_multiply_power_of_10(&x, exponent);
     decimal_multiply_power_of_10(&y, -exponent);
-    int shift = decimal_bits(&x) - decimal_bits(&y) - precision;
-    shift = (shift > least ? shift : least) - 1;
+    int shift = decimal_bits(&x) - decimal_bits(&y) - decimal_precision(dtype);
+    shift = (shift > decimal_least(dtype) ? shift : decimal_least(dtype)) - 1;
     decimal_shift_up(shift > 0 ? &y : &x, shift > 0 ? shift : -shift);
     const uint64_t quotient = decimal_divide(&x, &y);
-    const int drop = quotient >> (precision + 1) ? 2 : 1;
-    const uint64_t lost = quotient & (((uint64_t)1 << drop) - 1), half = (uint64_t)1 << (drop - 1);
-    uint64_t m = quotient >> drop;
-    m += lost > half || (lost == half && (x.count > 0 || m % 2));
-    return ldexp((double)m, shift + drop);
+    return decimal_nearest(quotient, shift, x.count > 0, dtype);
 }
 
-/* False where it takes more than one rounding. */
-static bool decimal_round_fast(const decimal_digits *number, reel_dtype dtype, double *value)
+static double decimal_round(const decimal_digits *number, reel_dtype dtype)
 {
-    static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     const int64_t exponent = number->point - number->count;
-    uint64_t bits, d = 0;
-    if (number->count > 15 || exponent > 22 || exponent < -22)
-        return false;
+    if (number->count > 19 || exponent > 27 || exponent < -27)
+        return decimal_round_long(number, dtype);
+    uint64_t d = 0, power = 1;
     for (int i = 0; i < number->count; i++)
         d = 10 * d + number->digit[i];
-    double x = exponent < 0 ? (double)d / power[-exponent] : (double)d * power[exponent];
-    memcpy(&bits, &x, sizeof bits);
-    if (dtype == REEL_F32 && (bits & 0x1fffffff) == 0x10000000)
-        return false;
-    *value = dtype == REEL_F32 ? (double)(float)x : x;
-    return true;
+    for (int64_t i = exponent < 0 ? -exponent : exponent; i > 0; i--)
+        power *= 5;
+    if (exponent >= 0)
+        return decimal_nearest((decimal_wide)d * power, (int)exponent, false, dtype);
+    const int up = 64 + __builtin_clzll(d);         /* the quotient then has 65 bits at the least  */
+    const decimal_wide x = (decimal_wide)d << up;
+    return decimal_nearest(x / power, (int)exponent - up, x % power != 0, dtype);
 }
 
 static bool decimal_is(const char *at, const char *end, const char *word)
@@ -235,7 +260,7 @@ reel_decimal reel_decimal_read(const char *text, size_t length, reel_dtype dtype
         *value = 0;
     else if (number.point > 310)
         return REEL_DECIMAL_TOO_LARGE;
-    else if (!decimal_round_fast(&number, dtype, value))
+    else
         *value = decimal_round(&number, dtype);
     if (!is_infinite && *value > (dtype == REEL_F32 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023))
         return REEL_DECIMAL_TOO_LARGE;

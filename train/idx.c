@@ -33,28 +33,32 @@ static void idx_reverse(char *to, const char *from, size_t bytes)
 
 /* ---- Reading ------------------------------------------------------------------------------------- */
 
-static bool idx_take_start(reel_file *file, const struct idx_element **element, int *rank)
+/* NULL where it is not good. */
+static const struct idx_element *idx_take_start(reel_file *file, int *rank)
 {
     uint8_t start[4];
     if (!reel_file_take(file, start, sizeof start))
-        return false;
-    if (start[0] == 0x1f && start[1] == 0x8b)
-        return reel_file_fail(file, 0, "compressed with gzip, which is not read; unpack it first");
-    if (start[0] != 0 || start[1] != 0)
-        return reel_file_fail(file, 0, "not an IDX file");
-    *element = idx_find(start[2]);
-    if (!*element)
-        return reel_file_fail(file, 2, "0x%02x is not a type of an IDX file", start[2]);
+        return NULL;
+    const struct idx_element *element = idx_find(start[2]);
     *rank = start[3];
-    return *rank <= REEL_MAX_RANK ||
-           reel_file_fail(file, 3, "%d dimensions; there may be %d", *rank, REEL_MAX_RANK);
+    if (start[0] == 0x1f && start[1] == 0x8b)
+        reel_file_fail(file, 0, "compressed with gzip, which is not read; unpack it first");
+    else if (start[0] != 0 || start[1] != 0)
+        reel_file_fail(file, 0, "not an IDX file");
+    else if (!element)
+        reel_file_fail(file, 2, "0x%02x is not a type of an IDX file", start[2]);
+    else if (*rank > REEL_MAX_RANK)
+        reel_file_fail(file, 3, "%d dimensions; there may be %d", *rank, REEL_MAX_RANK);
+    else
+        return element;
+    return NULL;
 }
 
 bool reel_idx_take_header(reel_file *file, reel_idx_type *type, reel_shape *shape)
 {
-    const struct idx_element *element;
     *shape = (reel_shape){0};
-    if (!idx_take_start(file, &element, &shape->rank))
+    const struct idx_element *element = idx_take_start(file, &shape->rank);
+    if (!element)
         return false;
     *type = element->type;
     for (int i = 0; i < shape->rank; i++) {
