@@ -67,6 +67,10 @@ START_TEST(numbers_at_random)
         snprintf(text, sizeof text, "%lluE%+d", (unsigned long long)(bits >> test_random(&state) % 64),
                  (int)(test_random(&state) % 700) - 360);
         csv_compare(text);
+        for (int k = 0; k < 4; k++) {               /* what a quotient leaves decides one in 2^13  */
+            snprintf(text, sizeof text, "%llue-27", (unsigned long long)test_random(&state) / 2);
+            csv_compare(text);
+        }
     }
 }
 END_TEST

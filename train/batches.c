@@ -75,7 +75,6 @@ static void batches_arrange(reel_batches *batches, reel_batches_position to)
     batches->shuffled = to.shuffled;
     batches->step = to.step;
     batches->count = 0;
-    batches->maker->ready = -1;
 }
 
 static void batches_look_ahead(reel_batches *batches)
