@@ -123,6 +123,18 @@ static bool prepare_is_across(const reel_xent_run *run)
     return run->job.classes <= few_classes || llabs(run->job.array[REEL_XENT_LOGITS].step) > llabs(row_step);
 }
 
+/* See reel_xent_job. */
+static bool prepare_is_direct(const reel_xent_job *job)
+{
+    reel_dtype dtype = job->exact ? REEL_F64 : REEL_F32;
+    if (!job->labels_as_given)
+        return false;
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
+        if (job->array[which].data && (job->array[which].dtype != dtype || job->array[which].step != 1))
+            return false;
+    return true;
+}
+
 /* ---- Numbers ----------------------------------------------------------------------------------- */
 
 /* 1 - e and e / C, with the digits that f64 labels need. */
@@ -196,6 +208,7 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     prepare_arrays(run, call, shape);
     prepare_join_rows(run);
     run->job.across = prepare_is_across(run);
+    run->job.direct = prepare_is_direct(&run->job);
     run->mean[0] = 1;
     if (attributes->reduction == REEL_REDUCTION_MEAN)
         prepare_mean(run);

@@ -1,6 +1,6 @@
 /* The rows of a softmax cross-entropy, eight at a time: first the sums, then what comes one a class. */
 #include "ops/kernels/cross_entropy_rows.h"
-#include "ops/kernels/cross_entropy_state.h"
+#include "ops/kernels/cross_entropy_direct.h"
 
 void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone)
 {
@@ -13,6 +13,8 @@ void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone)
 
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel)
 {
+    if (reel_xent_direct(job, panel))
+        return;
     _Alignas(64) xent_rows rows = {.max = {0}};
     _Alignas(64) xent_tiles tiles;
     reel_xent_sum_rows(job, panel, &rows, &tiles);

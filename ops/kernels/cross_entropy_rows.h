@@ -30,6 +30,7 @@
 #define reel_xent_first          REEL_AT_LEVEL(reel_xent_first)
 #define reel_xent_next           REEL_AT_LEVEL(reel_xent_next)
 #define reel_xent_load           REEL_AT_LEVEL(reel_xent_load)
+#define reel_xent_direct         REEL_AT_LEVEL(reel_xent_direct)
 #define reel_xent_store          REEL_AT_LEVEL(reel_xent_store)
 #define reel_xent_load_labels    REEL_AT_LEVEL(reel_xent_load_labels)
 #endif
@@ -66,6 +67,9 @@ typedef struct reel_xent_job {
     bool               across;                      /* eight rows side by side, not one by one: the same
                                                        numbers, faster where classes are few or rows
                                                        lie closer to each other than classes       */
+    bool               direct;                      /* all arrays with a class axis are of the results' dtype,
+                                                       f32 or f64, with the classes side by side, and the
+                                                       labels are as given                         */
     int64_t            classes;
     double             forgiven;                    /* 0: a label of 0 takes an infinite -log p away;
                                                        NaN: it does not                            */

@@ -1,6 +1,6 @@
-/* The first half of the kernel: what the classes of eight rows add up to. cross_entropy_state.h has the
- * formulas. */
-#include "ops/kernels/cross_entropy_state.h"
+/* The first half of the kernel: what the classes of eight rows add up to
+ * and cross_entropy_formulas.h what. */
+#include "ops/kernels/cross_entropy_formulas.h"
 
 #include <string.h>
 
@@ -74,56 +74,22 @@ void reel_xent_fill_tiles(const reel_xent_job *job, const reel_xent_panel *panel
         sums_fill(false, job, panel, rows, place, with_e, tiles);
 }
 
-/* ---- Terms ------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------- */
 
 /* Group k goes into partial sum k mod 8 across; along, into the eight lanes of the first. */
-REEL_INLINE void sums_add(bool exact, bool across, int kind, int groups, const xent_tile *term,
-                          xent_sums *sums)
-{
-    for (int k = 0; k < groups; k++) {
-        xent_pairs *to = &sums[across ? k % REEL_LANES : 0].of[kind];
-        for (REEL_EACH_VECTOR(i)) {
-            reel_pair added = XENT_AT(exact, term, k * REEL_LANES + i);
-            XENT_PUT(exact, to, i, reel_pair_add(exact, XENT_AT(exact, to, i), added));
-        }
-    }
-}
-
-/* The term of one kind at every class, from d = z - m, whether that is 0, e, y' and v. */
-#define SUMS_TERM(exact, kind, expression)                                                           \
-    do {                                                                                             \
-        for (XENT_EACH_LANE(at, i, groups)) {                                                        \
-            reel_pair d = xent_distance(exact, rows, i, reel_load(tiles->z + at));                   \
-            reel_mask tie = d.hi == 0;                                                               \
-            reel_pair e = XENT_AT(exact, &tiles->e, at), y = XENT_AT(exact, &tiles->y, at);          \
-            reel_pair v = reel_pair_of(reel_load(tiles->v + at));                                    \
-            (void)tie, (void)e, (void)y, (void)v;                                                    \
-            XENT_PUT(exact, &tiles->term, at, expression);                                           \
-        }                                                                                            \
-        sums_add(exact, across, kind, groups, &tiles->term, sums);                                   \
-    } while (0)
-
 REEL_INLINE void sums_of_tile(bool exact, const reel_xent_job *job, const xent_rows *rows, int groups,
                               xent_tiles *tiles, xent_sums *sums)
 {
-    const reel_pair zero = {{0}, {0}};
-    const reel_vector one = reel_vector_of(1), unit = reel_vector_of(REEL_EXP_UNIT(exact));
-    const reel_vector forgiven = reel_vector_of(job->forgiven);
-    const bool across = job->across;
-    SUMS_TERM(false, XENT_TIES, reel_pair_of(reel_select(tie, one, zero.hi)));
-    SUMS_TERM(exact, XENT_OTHERS, reel_pair_select(tie, zero, e));
-    if (xent_wants_labels(job))
-        sums_add(exact, across, XENT_LABELS, groups, &tiles->y, sums);
-    if (xent_wants(job, REEL_XENT_LOSS))
-        SUMS_TERM(exact, XENT_DISTANCE,
-                  reel_pair_select(tie | (y.hi == forgiven), zero, reel_pair_mul(exact, y, d)));
-    if (xent_wants_direction(job)) {
-        SUMS_TERM(exact, XENT_OTHERS_V,
-                  reel_pair_select(tie, zero, reel_pair_mul(exact, reel_pair_scale(e, unit), v)));
-        SUMS_TERM(exact, XENT_TIES_V, reel_pair_select(tie, v, zero));
+    for (int kind = 0; kind < XENT_SUMS; kind++) {
+        if (!xent_wants_sum(job, kind))
+            continue;
+        for (XENT_EACH_LANE(at, i, groups)) {
+            xent_class c = xent_class_in(exact, rows, i, tiles, at);
+            xent_pairs *to = &sums[job->across ? at / REEL_LANES % REEL_LANES : 0].of[kind];
+            reel_pair sum = XENT_AT(exact, to, i);
+            XENT_PUT(exact, to, i, xent_add_class(exact, false, kind, &c, job->forgiven, sum));
+        }
     }
-    if (xent_wants(job, REEL_XENT_DIRECTIONAL))
-        SUMS_TERM(exact, XENT_LABELS_V, reel_pair_mul(exact, y, v));
 }
 
 REEL_INLINE void sums_of_row(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, int row,

@@ -1,6 +1,5 @@
 /* Exponential and logarithm for softmax and its family, on vectors: as pairs (pair.h) with digits beyond
- * those of a double where `exact`, else as plain doubles. No branch, no table and no fused multiply-add, so
- * that results have the same bits on every CPU.
+ * those of a double where `exact`, else as plain doubles. No branch and no table.
  *
  *                       largest error over
  *                       all f32 inputs, rounded to f32    a million f64 inputs, rounded to f64, and as a pair
@@ -19,6 +18,7 @@
 
 #include "ops/kernels/pair.h"
 
+#define REEL_LOG2    0x1.62e42fefa39efp-1
 #define REEL_LOG2_HI 0x1.62e42fefa3800p-1           /* 42 bits: times k it is exact                */
 #define REEL_LOG2_LO 0x1.ef35793c76730p-45
 
@@ -26,64 +26,67 @@
  * a sum of them times a large gradient is 0. */
 #define REEL_EXP_UNIT(exact) ((exact) ? 0x1p-64 : 1.0)
 
+/* One step of Horner's scheme. */
+REEL_INLINE reel_vector reel_exp_log_step(reel_vector p, reel_vector x, double coefficient)
+{
+    return reel_multiply_add(p, x, reel_vector_of(coefficient));
+}
+
 REEL_INLINE reel_vector reel_pair_exp_tail_exact(reel_vector r)
 {
-    reel_vector p = 0x1.1f8b32643a71fp-29 * r + 0x1.af4ddc8da64ccp-26;
-    p = p * r + 0x1.27e4ccdc23e60p-22;
-    p = p * r + 0x1.71de0237d1cfbp-19;
-    p = p * r + 0x1.a01a01acf57b8p-16;
-    p = p * r + 0x1.a01a01abe6071p-13;
-    p = p * r + 0x1.6c16c16c15209p-10;
-    p = p * r + 0x1.11111111100dfp-7;
-    p = p * r + 0x1.5555555555558p-5;
-    p = p * r + 0x1.5555555555557p-3;
-    return p * r + 0.5;
+    reel_vector p = reel_exp_log_step(reel_vector_of(0x1.1f8b32643a71fp-29), r, 0x1.af4ddc8da64ccp-26);
+    p = reel_exp_log_step(p, r, 0x1.27e4ccdc23e60p-22);
+    p = reel_exp_log_step(p, r, 0x1.71de0237d1cfbp-19);
+    p = reel_exp_log_step(p, r, 0x1.a01a01acf57b8p-16);
+    p = reel_exp_log_step(p, r, 0x1.a01a01abe6071p-13);
+    p = reel_exp_log_step(p, r, 0x1.6c16c16c15209p-10);
+    p = reel_exp_log_step(p, r, 0x1.11111111100dfp-7);
+    p = reel_exp_log_step(p, r, 0x1.5555555555558p-5);
+    p = reel_exp_log_step(p, r, 0x1.5555555555557p-3);
+    return reel_exp_log_step(p, r, 0.5);
 }
 
 REEL_INLINE reel_vector reel_pair_exp_tail_plain(reel_vector r)
 {
-    reel_vector p = 0x1.72e0f2872b58ep-19 * r + 0x1.a136b155bfc1fp-16;
-    p = p * r + 0x1.a01997f529861p-13;
-    p = p * r + 0x1.6c166be6c8066p-10;
-    p = p * r + 0x1.111111217df53p-7;
-    p = p * r + 0x1.55555565c588ep-5;
-    p = p * r + 0x1.5555555552767p-3;
-    return p * r + 0x1.fffffffffe068p-2;
+    reel_vector p = reel_exp_log_step(reel_vector_of(0x1.a0e80a0a6d7bcp-16), r, 0x1.a18ebdd21561cp-13);
+    p = reel_exp_log_step(p, r, 0x1.6c16f5ebcddecp-10);
+    p = reel_exp_log_step(p, r, 0x1.11109c3f892f1p-7);
+    p = reel_exp_log_step(p, r, 0x1.555554d7ed1f6p-5);
+    p = reel_exp_log_step(p, r, 0x1.5555558174715p-3);
+    return reel_exp_log_step(p, r, 0x1.0000000053f24p-1);
 }
 
-/* e^(x.hi + x.lo) in REEL_EXP_UNIT, for a small x.lo. Plain it is 0 below 2^-1022 and infinite beyond e^709,
- * exact below 2^-1086 and beyond e^665. A NaN stays one. */
+/* e^(x.hi + x.lo) in REEL_EXP_UNIT, for x.hi <= 0 and a small x.lo. Plain it is 0 below 2^-1022, exact below
+ * 2^-1086. A NaN stays one. */
 REEL_INLINE reel_pair reel_pair_exp(bool exact, reel_pair x)
 {
-    const double least = exact ? -753.5 : -709.0, most = exact ? 665.0 : 709.4;
-    const double integers = 0x1.8p52;               /* adding it rounds to an integer in the low bits */
+    const reel_vector least = reel_vector_of(exact ? -753.5 : -709.0);
+    const reel_vector integers = reel_vector_of(0x1.8p52);  /* adding it rounds to an integer in the low bits */
     const uint64_t bias = exact ? 1023 + 64 : 1023;
-    reel_vector d = reel_select(x.hi < least, reel_vector_of(least), x.hi);
-    reel_vector shifted = d * 0x1.71547652b82fep0 + integers, k = shifted - integers;
+    reel_vector d = reel_larger(least, x.hi);
+    reel_vector shifted = reel_multiply_add(d, reel_vector_of(0x1.71547652b82fep0), integers), k = shifted - integers;
     reel_vector power = (reel_vector)(((reel_bits)shifted + bias) << 52);
-    reel_vector near = d - k * REEL_LOG2_HI, far = k * REEL_LOG2_LO, r = near - far;
-    reel_mask too_large = x.hi > most;
-    const reel_vector infinite = reel_vector_of(__builtin_inf());
     if (!exact) {
-        reel_vector e = (1 + (r + r * r * reel_pair_exp_tail_plain(r))) * power;
-        return reel_pair_of(reel_select(too_large, infinite, e));
+        reel_vector r = reel_multiply_subtract(k, reel_vector_of(REEL_LOG2), d);
+        return reel_pair_of(reel_multiply_add(reel_multiply_add(r * r, reel_pair_exp_tail_plain(r), r), power, power));
     }
+    reel_vector near = reel_multiply_subtract(k, reel_vector_of(REEL_LOG2_HI), d);
+    reel_vector far = k * REEL_LOG2_LO, r = near - far;
     reel_vector rest = ((near - r) - far) + x.lo, tail = r * r * reel_pair_exp_tail_exact(r);
     reel_vector one = 1 + r, one_rest = (1 - one) + r;
     reel_vector hi = one + tail, hi_rest = (one - hi) + tail;
-    return (reel_pair){reel_select(too_large, infinite, hi * power),
-                       (hi_rest + one_rest + hi * rest) * power};
+    return (reel_pair){hi * power, reel_multiply_add(hi, rest, hi_rest + one_rest) * power};
 }
 
 REEL_INLINE reel_vector reel_pair_log_tail(reel_vector w)
 {
-    reel_vector p = 0x1.0c09c782c35eep-3 * w + 0x1.0fbdf30658cbdp-3;
-    p = p * w + 0x1.3b1c3bf2e8c6cp-3;
-    p = p * w + 0x1.745cf8e2a3677p-3;
-    p = p * w + 0x1.c71c7201b2a2bp-3;
-    p = p * w + 0x1.2492492476947p-2;
-    p = p * w + 0x1.9999999999a39p-2;
-    return p * w + 0x1.5555555555555p-1;
+    reel_vector p = reel_exp_log_step(reel_vector_of(0x1.0c09c782c35eep-3), w, 0x1.0fbdf30658cbdp-3);
+    p = reel_exp_log_step(p, w, 0x1.3b1c3bf2e8c6cp-3);
+    p = reel_exp_log_step(p, w, 0x1.745cf8e2a3677p-3);
+    p = reel_exp_log_step(p, w, 0x1.c71c7201b2a2bp-3);
+    p = reel_exp_log_step(p, w, 0x1.2492492476947p-2);
+    p = reel_exp_log_step(p, w, 0x1.9999999999a39p-2);
+    return reel_exp_log_step(p, w, 0x1.5555555555555p-1);
 }
 
 /* log(1 + x.hi + x.lo) for finite x.hi >= 0 and for NaN. All digits are kept down to the smallest x. */

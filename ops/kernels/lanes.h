@@ -1,6 +1,6 @@
 /* Vectors of doubles, as wide as the instruction set that a file is built for has them, and eight lanes made
  * of them. Whatever the width, eight numbers are worked on in the same way and summed in the same order, so
- * that results have the same bits on every CPU.
+ * that results have the same bits on every CPU that has fused multiply-add.
  *
  * The types are GCC's vector extension: + - * / work on all lanes, a comparison gives a mask of zeros and
  * ones, a cast to the mask type shows a number's bits.
@@ -12,8 +12,10 @@
 #include <string.h>
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
 #define REEL_VECTOR_BYTES 64
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
 #define REEL_VECTOR_BYTES 32
 #else
 #define REEL_VECTOR_BYTES 16
@@ -47,15 +49,99 @@ REEL_INLINE void reel_store(double *at, reel_vector x)
     memcpy(at, &x, sizeof x);
 }
 
-REEL_INLINE reel_vector reel_select(reel_mask condition, reel_vector a, reel_vector b)
+REEL_INLINE reel_vector reel_load_f32(const float *at)
 {
-    return (reel_vector)((condition & (reel_mask)a) | (~condition & (reel_mask)b));
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector)_mm512_cvtps_pd(_mm256_loadu_ps(at));
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector)_mm256_cvtps_pd(_mm_loadu_ps(at));
+#else
+    return (reel_vector){at[0], at[1]};
+#endif
 }
 
-/* The larger; a where b is NaN, b where a is. */
+REEL_INLINE void reel_store_f32(float *at, reel_vector x)
+{
+#if REEL_VECTOR_BYTES == 64
+    _mm256_storeu_ps(at, _mm512_cvtpd_ps((__m512d)x));
+#elif REEL_VECTOR_BYTES == 32
+    _mm_storeu_ps(at, _mm256_cvtpd_ps((__m256d)x));
+#else
+    at[0] = (float)x[0];
+    at[1] = (float)x[1];
+#endif
+}
+
+REEL_INLINE reel_vector reel_select(reel_mask condition, reel_vector a, reel_vector b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)condition), (__m512d)b, (__m512d)a);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)condition);
+#else
+    return (reel_vector)((condition & (reel_mask)a) | (~condition & (reel_mask)b));
+#endif
+}
+
+/* What a comparison tells of each lane, in the form that selecting by it costs least. */
+#if REEL_VECTOR_BYTES == 64
+typedef __mmask8 reel_condition;
+#else
+typedef reel_mask reel_condition;
+#endif
+
+REEL_INLINE reel_condition reel_lanes_equal(reel_vector a, reel_vector b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ);
+#else
+    return a == b;
+#endif
+}
+
+REEL_INLINE reel_vector reel_choose(reel_condition condition, reel_vector a, reel_vector b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector)_mm512_mask_blend_pd(condition, (__m512d)b, (__m512d)a);
+#else
+    return reel_select(condition, a, b);
+#endif
+}
+
+/* The larger; b where either is NaN. */
 REEL_INLINE reel_vector reel_larger(reel_vector a, reel_vector b)
 {
-    return reel_select((a > b) | (b != b), a, b);
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+    return reel_select(a > b, a, b);
+#endif
+}
+
+/* a b + c, rounded once where the instruction set can. */
+REEL_INLINE reel_vector reel_multiply_add(reel_vector a, reel_vector b, reel_vector c)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* c - a b, in the same way. */
+REEL_INLINE reel_vector reel_multiply_subtract(reel_vector a, reel_vector b, reel_vector c)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector)_mm512_fnmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector)_mm256_fnmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    return c - a * b;
+#endif
 }
 
 REEL_INLINE reel_vector reel_magnitude(reel_vector x)

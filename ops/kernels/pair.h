@@ -50,6 +50,11 @@ REEL_INLINE reel_pair reel_pair_select(reel_mask condition, reel_pair a, reel_pa
     return (reel_pair){reel_select(condition, a.hi, b.hi), reel_select(condition, a.lo, b.lo)};
 }
 
+REEL_INLINE reel_pair reel_pair_choose(reel_condition condition, reel_pair a, reel_pair b)
+{
+    return (reel_pair){reel_choose(condition, a.hi, b.hi), reel_choose(condition, a.lo, b.lo)};
+}
+
 /* a + b */
 REEL_INLINE reel_pair reel_pair_sum(bool exact, reel_vector a, reel_vector b)
 {
@@ -60,20 +65,31 @@ REEL_INLINE reel_pair reel_pair_sum(bool exact, reel_vector a, reel_vector b)
     return (reel_pair){sum, (a - (sum - b_part)) + (b - b_part)};
 }
 
+#if REEL_VECTOR_BYTES > 16
+/* What the product a b lost when it was rounded: an instruction. */
+REEL_INLINE reel_vector reel_pair_product_rest(reel_vector a, reel_vector b, reel_vector product)
+{
+    return reel_multiply_add(a, b, -product);
+}
+#else
 /* The upper 26 bits of x's significand, rounded, so that the rest has a sign and fits in 26 too. */
 REEL_INLINE reel_vector reel_pair_upper(reel_vector x)
 {
     return (reel_vector)(((reel_bits)x + (1u << 26)) & ~(uint64_t)0x7ffffff);
 }
 
+REEL_INLINE reel_vector reel_pair_product_rest(reel_vector a, reel_vector b, reel_vector product)
+{
+    reel_vector a1 = reel_pair_upper(a), a2 = a - a1, b1 = reel_pair_upper(b), b2 = b - b1;
+    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+}
+#endif
+
 /* a b */
 REEL_INLINE reel_pair reel_pair_product(bool exact, reel_vector a, reel_vector b)
 {
     reel_vector product = a * b;
-    if (!exact)
-        return reel_pair_of(product);
-    reel_vector a1 = reel_pair_upper(a), a2 = a - a1, b1 = reel_pair_upper(b), b2 = b - b1;
-    return (reel_pair){product, ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2};
+    return exact ? (reel_pair){product, reel_pair_product_rest(a, b, product)} : reel_pair_of(product);
 }
 
 REEL_INLINE reel_pair reel_pair_add(bool exact, reel_pair a, reel_pair b)
@@ -93,8 +109,15 @@ REEL_INLINE reel_pair reel_pair_mul(bool exact, reel_pair a, reel_pair b)
 {
     reel_pair product = reel_pair_product(exact, a.hi, b.hi);
     if (exact)
-        product.lo += a.hi * b.lo + a.lo * b.hi;
+        product.lo = reel_multiply_add(a.hi, b.lo, reel_multiply_add(a.lo, b.hi, product.lo));
     return product;
+}
+
+/* a b + c */
+REEL_INLINE reel_pair reel_pair_multiply_add(bool exact, reel_pair a, reel_pair b, reel_pair c)
+{
+    return exact ? reel_pair_add(true, c, reel_pair_mul(true, a, b))
+                 : reel_pair_of(reel_multiply_add(a.hi, b.hi, c.hi));
 }
 
 /* a / b by long division, two digits of it. */
