@@ -173,6 +173,14 @@ static void prepare_mean(reel_xent_run *run)
         reel_xent_add(run->mean, prepare_row_weight(run, row));
 }
 
+static bool prepare_is_uniform(const reel_xent_run *run)
+{
+    bool uniform = !run->array[REEL_XENT_ROW_WEIGHTS] && run->mean[0] != 0;
+    for (int i = 0; i < run->rank && run->array[REEL_XENT_UPSTREAM]; i++)
+        uniform = uniform && (run->stride[REEL_XENT_UPSTREAM][i] == 0 || run->size[i] == 1);
+    return uniform;
+}
+
 /* Where there is but one level, it is the baseline's. */
 static reel_xent_kernel prepare_kernel(reel_cpu_level cpu)
 {
@@ -209,7 +217,9 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     prepare_join_rows(run);
     run->job.across = prepare_is_across(run);
     run->job.direct = prepare_is_direct(&run->job);
+    run->panel_rows = reel_xent_panel_rows(&run->job);
     run->mean[0] = 1;
     if (attributes->reduction == REEL_REDUCTION_MEAN)
         prepare_mean(run);
+    run->uniform = prepare_is_uniform(run);
 }

@@ -19,17 +19,26 @@ static bool run_reduces(const reel_xent_run *run)
     return run->by_row && run->attributes->reduction != REEL_REDUCTION_NONE;
 }
 
+static reel_vector run_if_finite(reel_vector x)
+{
+    return reel_select(reel_magnitude(x) < INFINITY, x, (reel_vector){0});
+}
+
 /* ---- Panels ------------------------------------------------------------------------------------ */
 
 static void run_set_rows(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
+        for (int r = 0; r < REEL_XENT_ROWS && run->array[which]; r++)
+            panel->row[which][r] = reel_xent_element(run, which, first + (r < panel->rows ? r : 0));
+}
+
+static void run_set_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
+{
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
-        int64_t row = first + (r < panel->rows ? r : 0);
         reel_xent_label label = {-1, REEL_XENT_COUNTS};
-        for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-            panel->row[which][r] = reel_xent_element(run, which, row);
         if (run->attributes->sparse)
-            label = reel_xent_row_label(run, row);
+            label = reel_xent_row_label(run, first + (r < panel->rows ? r : 0));
         panel->label[r] = label.class;
         panel->fate[r] = label.fate;
     }
@@ -47,7 +56,7 @@ static void run_set_upstream(const reel_xent_run *run, int64_t first, reel_xent_
             panel->fate[r] = REEL_XENT_OUT_OF_IT;
     }
     const reel_pair mean = {reel_vector_of(run->mean[0]), reel_vector_of(run->mean[1])};
-    const reel_vector one = reel_vector_of(1), zero = {0};
+    const reel_vector one = reel_vector_of(1);
     for (REEL_EACH_VECTOR(i)) {
         reel_pair factor = reel_pair_product(true, reel_load(upstream + i), reel_load(weight + i));
         if (run->array[REEL_XENT_UPSTREAM])
@@ -56,25 +65,69 @@ static void run_set_upstream(const reel_xent_run *run, int64_t first, reel_xent_
         reel_mask finite = reel_magnitude(rounded) < INFINITY;
         reel_store(panel->late + i, reel_select(finite, one, rounded));
         reel_store(panel->upstream[0] + i, reel_select(finite, rounded, one));
-        reel_store(panel->upstream[1] + i, reel_select(reel_magnitude(rest) < INFINITY, rest, zero));
+        reel_store(panel->upstream[1] + i, run_if_finite(rest));
     }
 }
 
-static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_panel *panel, double sum[2])
+/* Only what differs from panel to panel. */
+static void run_turn_to(const reel_xent_run *run, int64_t first, int64_t last, reel_xent_panel *panel)
 {
-    for (int r = 0; r < panel->rows; r++) {
+    int64_t left = last - first;
+    panel->rows = left < run->panel_rows ? (int)left : run->panel_rows;
+    run_set_rows(run, first, panel);
+    if (run->attributes->sparse || !run->uniform)
+        run_set_labels(run, first, panel);
+    if (!run->uniform)
+        run_set_upstream(run, first, panel);
+}
+
+/* The sum of rows r, r + 8, r + 16 ... of a block in lane r, each with its corrections. */
+typedef struct run_sums {
+    double sum[REEL_XENT_ROWS], rest[REEL_XENT_ROWS];
+} run_sums;
+
+static void run_add_values(const reel_xent_panel *panel, run_sums *sums)
+{
+    for (REEL_EACH_VECTOR(i)) {
+        reel_pair total = reel_pair_sum(true, reel_load(sums->sum + i), reel_load(panel->value[0] + i));
+        reel_store(sums->sum + i, total.hi);
+        reel_store(sums->rest + i,
+                   reel_load(sums->rest + i) + (run_if_finite(total.lo) + reel_load(panel->value[1] + i)));
+    }
+}
+
+static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_panel *panel, run_sums *sums)
+{
+    for (int r = 0; r < REEL_XENT_ROWS; r++) {
+        bool there = r < panel->rows, counts = panel->fate[r] == REEL_XENT_COUNTS;
         panel->value[0][r] *= panel->late[r];
-        if (panel->fate[r] != REEL_XENT_COUNTS) {
-            panel->value[0][r] = panel->fate[r] == REEL_XENT_SPOILT ? NAN : 0;
+        if (!there || !counts) {
+            panel->value[0][r] = there && panel->fate[r] == REEL_XENT_SPOILT ? NAN : 0;
             panel->value[1][r] = 0;
         }
-        reel_xent_add(sum, panel->value[0][r]);
-        sum[1] += panel->value[1][r];
     }
-    if (!run_reduces(run)) {
-        const reel_array *out = run->by_row;
-        char *at = (char *)out->data + first * (int64_t)reel_dtype_size(out->dtype);
-        reel_convert(out->dtype, at, REEL_F64, panel->value[0], panel->rows);
+    if (run_reduces(run)) {
+        run_add_values(panel, sums);
+        return;
+    }
+    const reel_array *out = run->by_row;
+    char *at = (char *)out->data + first * (int64_t)reel_dtype_size(out->dtype);
+    reel_convert(out->dtype, at, REEL_F64, panel->value[0], panel->rows);
+}
+
+static void run_block(const reel_xent_run *run, int64_t first, int64_t last, double sum[2])
+{
+    reel_xent_panel panel = run->start;
+    run_sums sums = {{0}, {0}};
+    for (int64_t row = first; row < last; row += run->panel_rows) {
+        run_turn_to(run, row, last, &panel);
+        run->kernel(&run->job, &panel);
+        if (run->by_row)
+            run_take_values(run, row, &panel, &sums);
+    }
+    for (int r = 0; r < REEL_XENT_ROWS; r++) {
+        reel_xent_add(sum, sums.sum[r]);
+        sum[1] += sums.rest[r];
     }
 }
 
@@ -84,16 +137,7 @@ static void run_blocks(void *context, int64_t begin, int64_t end)
     for (int64_t block = begin; block < end; block++) {
         int64_t first = block * run->block_rows, last = first + run->block_rows;
         double sum[2] = {0, 0};
-        for (int64_t row = first; row < last && row < run->rows; row += REEL_XENT_ROWS) {
-            reel_xent_panel panel;
-            int64_t left = run->rows - row;
-            panel.rows = (int)(left < REEL_XENT_ROWS ? left : REEL_XENT_ROWS);
-            run_set_rows(run, row, &panel);
-            run_set_upstream(run, row, &panel);
-            run->kernel(&run->job, &panel);
-            if (run->by_row)
-                run_take_values(run, row, &panel, sum);
-        }
+        run_block(run, first, last < run->rows ? last : run->rows, sum);
         if (run_reduces(run))
             memcpy(run->partial + 2 * block, sum, sizeof sum);
     }
@@ -121,6 +165,10 @@ bool reel_xent_forward(const reel_call *call)
     if (!reel_xent_check_labels(call, &shape))
         return false;
     reel_xent_prepare(&run, call, &shape);
+    if (run.uniform && run.rows > 0) {
+        run_set_labels(&run, 0, &run.start);
+        run_set_upstream(&run, 0, &run.start);
+    }
     int64_t blocks = (run.rows + run.block_rows - 1) / run.block_rows;
     reel_call_parallel(call, blocks, 1, run_blocks, &run);
     if (run_reduces(&run))

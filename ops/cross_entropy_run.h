@@ -18,9 +18,12 @@ typedef struct reel_xent_run {
     const reel_array         *by_row;               /* the output with one number a row, or NULL   */
     reel_xent_job             job;
     int64_t                   rows, block_rows;
+    int                       panel_rows;           /* at once                                     */
     int                       rank;                 /* of the rows                                 */
     int64_t                   size[REEL_MAX_RANK], stride[REEL_XENT_ARRAYS][REEL_MAX_RANK];
     double                    mean[2];              /* W as a sum of two; 1 where it is no mean    */
+    bool                      uniform;              /* all rows have the same upstream, and no weight */
+    reel_xent_panel           start;                /* every panel where that is so, but for its rows */
     double                   *partial;              /* of a reduction: two a block                 */
 } reel_xent_run;
 

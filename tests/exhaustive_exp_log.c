@@ -45,8 +45,9 @@ static void judge(struct tally *tally, float x, double plain, double high, doubl
 static struct tally all_inputs(bool logarithm)
 {
     struct tally tally = {0};
-    uint64_t count = logarithm ? 0x7f800000u : 0x100000000u;        /* log1p: of 0 and above */
-    for (uint64_t bits = 0; bits < count; bits += REEL_WIDTH) {
+    uint64_t first = logarithm ? 0 : 0x80000000u;           /* exp: of -0 and below; log1p: of 0 and above */
+    uint64_t end = logarithm ? 0x7f800000u : 0x100000000u;
+    for (uint64_t bits = first; bits < end; bits += REEL_WIDTH) {
         reel_vector x;
         for (int lane = 0; lane < REEL_WIDTH; lane++)
             x[lane] = reel_f32_of_bits((uint32_t)(bits + (uint64_t)lane));

@@ -11,17 +11,15 @@
 
 enum { DIRECT_FEW = 64 };                           /* classes, at most, across                    */
 
-static const double direct_huge = 0x1p900;
-
 /* Where the classes of a row, or of eight turned rows, lie. NULL: not there. */
 typedef struct direct_source {
     const void *z, *y, *v;
     bool        labels;                             /* are wanted                                  */
 } direct_source;
 
-/* The e of eight rows of a few classes, kept from the sums for the results. */
+/* The exponentials of a panel, kept from the sums for the results. */
 typedef struct direct_kept {
-    double hi[DIRECT_FEW * REEL_LANES], lo[DIRECT_FEW * REEL_LANES];
+    double hi[REEL_XENT_KEPT], lo[REEL_XENT_KEPT];
 } direct_kept;
 
 /* ---- A vector of classes ----------------------------------------------------------------------- */
@@ -84,17 +82,22 @@ REEL_INLINE void direct_join(bool exact, const reel_xent_job *job, int lanes, xe
 }
 
 /* Whether all sums of the rows are finite, and far from overflow: so was all that went into them. */
-static bool direct_is_ordinary(const reel_xent_job *job, const reel_xent_panel *panel, const xent_sums *sums,
-                               const xent_rows *rows)
+static bool direct_is_ordinary(const reel_xent_job *job, const xent_sums *sums, const xent_rows *rows)
 {
-    bool ordinary = true;
-    for (int row = 0; row < panel->rows; row++) {
-        ordinary &= fabs(rows->max[row]) < direct_huge;
+    const reel_vector huge = reel_vector_of(0x1p900);
+    reel_mask ordinary = ~(reel_mask){0};
+    for (REEL_EACH_VECTOR(i)) {
+        ordinary &= reel_magnitude(reel_load(rows->max + i)) < huge;
         for (int kind = 0; kind < XENT_SUMS; kind++)
-            if (xent_wants_sum(job, kind))
-                ordinary &= fabs(sums->of[kind].hi[row] + sums->of[kind].lo[row]) < direct_huge;
+            if (xent_wants_sum(job, kind)) {
+                reel_pair sum = XENT_AT(job->exact, &sums->of[kind], i);
+                ordinary &= reel_magnitude(sum.hi + sum.lo) < huge;
+            }
     }
-    return ordinary;
+    bool all = true;
+    for (int lane = 0; lane < REEL_WIDTH; lane++)
+        all = all && ordinary[lane];
+    return all;
 }
 
 static void direct_set_largest(xent_rows *rows, int row, double max)
@@ -180,7 +183,7 @@ REEL_INLINE reel_vector direct_numbers(int i)
 }
 
 REEL_INLINE void direct_sum_classes(bool exact, const reel_xent_job *job, const direct_source *row, double max,
-                                    int64_t label, xent_sums *lanes)
+                                    int64_t label, direct_kept *kept, int64_t keep, xent_sums *lanes)
 {
     const reel_vector most = reel_vector_of(max), here = reel_vector_of((double)label);
     int64_t whole = job->classes - job->classes % REEL_LANES;
@@ -193,6 +196,8 @@ REEL_INLINE void direct_sum_classes(bool exact, const reel_xent_job *job, const 
             reel_vector number = direct_numbers(i) + (double)first;
             xent_class c = direct_class(exact, from, first < whole ? first + i : i, most, number, here);
             c.e = reel_pair_exp(exact, c.d);
+            if (keep >= 0 && first < whole)
+                xent_put(exact, kept->hi + keep, kept->lo + keep, (int)(first + i), c.e);
             direct_add(exact, job, &c, sum);
         }
         direct_put_sums(exact, job, sum, i, lanes);
@@ -213,7 +218,8 @@ static void direct_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums 
 }
 
 REEL_INLINE void direct_write_classes(bool exact, const reel_xent_job *job, const direct_source *row,
-                                      const xent_rows *alone, int64_t label, void *out)
+                                      const xent_rows *alone, int64_t label, const direct_kept *kept,
+                                      int64_t keep, void *out)
 {
     const bool with_e = xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
     const reel_vector here = reel_vector_of((double)label);
@@ -227,33 +233,43 @@ REEL_INLINE void direct_write_classes(bool exact, const reel_xent_job *job, cons
             reel_vector number = direct_numbers(i) + (double)first;
             xent_class c = direct_class(exact, from, at, reel_load(alone->max), number, here);
             if (with_e)
-                c.e = reel_pair_exp(exact, c.d);
+                c.e = keep >= 0 && first < whole ? xent_at(exact, kept->hi + keep, kept->lo + keep, (int)at)
+                                                 : reel_pair_exp(exact, c.d);
             direct_write(exact, first < whole ? out : end.out, at, xent_result(exact, job, alone, i, &c));
         }
     size_t size = exact ? sizeof(double) : sizeof(float);
     memcpy((char *)out + (size_t)whole * size, end.out, (size_t)(job->classes - whole) * size);
 }
 
+/* Where the exponentials of a row are kept: -1 where they are not. */
+static int64_t direct_keep(const reel_xent_job *job, const reel_xent_panel *panel, int row)
+{
+    bool use = job->array[REEL_XENT_OUT].data && xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
+    return use && panel->rows * job->classes <= REEL_XENT_KEPT ? row * job->classes : -1;
+}
+
 REEL_INLINE bool direct_along(bool exact, const reel_xent_job *job, reel_xent_panel *panel)
 {
     _Alignas(64) xent_rows rows = {.max = {0}}, alone;
     _Alignas(64) xent_sums partial[REEL_LANES], lanes;
+    _Alignas(64) direct_kept kept;
     memset(partial, 0, sizeof partial);
     memset(&lanes, 0, sizeof lanes);
     for (int row = 0; row < panel->rows; row++) {
         direct_source from = direct_row(job, panel, row);
         direct_set_largest(&rows, row, direct_largest(exact, from.z, job->classes));
-        direct_sum_classes(exact, job, &from, rows.max[row], panel->label[row], &lanes);
+        direct_sum_classes(exact, job, &from, rows.max[row], panel->label[row], &kept, direct_keep(job, panel, row),
+                           &lanes);
         direct_spread(job, &lanes, partial, row);
     }
     direct_join(exact, job, REEL_LANES, partial);
-    if (!direct_is_ordinary(job, panel, &partial[0], &rows))
+    if (!direct_is_ordinary(job, &partial[0], &rows))
         return false;
     reel_xent_finish_rows(job, &partial[0], panel, &rows);
     for (int row = 0; row < panel->rows && job->array[REEL_XENT_OUT].data; row++) {
         direct_source from = direct_row(job, panel, row);
         reel_xent_row_alone(&rows, row, &alone);
-        direct_write_classes(exact, job, &from, &alone, panel->label[row],
+        direct_write_classes(exact, job, &from, &alone, panel->label[row], &kept, direct_keep(job, panel, row),
                              (void *)(uintptr_t)direct_start(job, panel, REEL_XENT_OUT, row, 0));
     }
     return true;
@@ -272,36 +288,90 @@ typedef struct direct_panel {
     direct_kept   e;
 } direct_panel;
 
-static const void *direct_turn(const reel_xent_job *job, const reel_xent_panel *panel, enum reel_xent_operand which,
-                               direct_turned *to)
+typedef uint32_t direct_eight __attribute__((vector_size(32)));
+
+#define DIRECT_UNROLL _Pragma("GCC unroll 8")        /* so that the arrays are registers            */
+#define DIRECT_MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+
+/* Eight times eight numbers of 4 bytes: number j of from[i] becomes number i of to[j]. First ones change places, then
+ * twos, then fours. */
+REEL_INLINE void direct_turn_square(const uint32_t *const from[8], uint32_t *const to[8])
 {
-    if (!job->array[which].data)
-        return NULL;
-    uint32_t *narrow = (void *)to;
-    uint64_t *wide = (void *)to;
-    for (int row = 0; row < REEL_LANES; row++) {
-        const void *from = direct_start(job, panel, which, row, 0);
-        for (int64_t k = 0; k < job->classes; k++)
-            if (job->exact)
-                wide[k * REEL_LANES + row] = ((const uint64_t *)from)[k];
-            else
-                narrow[k * REEL_LANES + row] = ((const uint32_t *)from)[k];
+    direct_eight a[8], b[8];
+    DIRECT_UNROLL
+    for (int i = 0; i < 8; i++)
+        memcpy(&a[i], from[i], sizeof a[i]);
+    DIRECT_UNROLL
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = DIRECT_MIX(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        b[i + 1] = DIRECT_MIX(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
     }
-    return to;
+    DIRECT_UNROLL
+    for (int i = 0; i < 8; i += 4)
+        DIRECT_UNROLL
+        for (int k = i; k < i + 2; k++) {
+            a[k] = DIRECT_MIX(b[k], b[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            a[k + 2] = DIRECT_MIX(b[k], b[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    DIRECT_UNROLL
+    for (int i = 0; i < 4; i++) {
+        b[i] = DIRECT_MIX(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        b[i + 4] = DIRECT_MIX(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+    DIRECT_UNROLL
+    for (int i = 0; i < 8; i++)
+        memcpy(to[i], &b[i], sizeof b[i]);
 }
 
-static void direct_turn_back(const reel_xent_job *job, const reel_xent_panel *panel, const direct_turned *out)
+/* From eight rows of `classes` numbers to as many columns, or back. The last square reaches back over the one before. */
+REEL_INLINE void direct_turn_f32(uint32_t *const row[8], int64_t classes, uint32_t *columns, bool back)
 {
-    const uint32_t *narrow = (const void *)out;
-    const uint64_t *wide = (const void *)out;
-    for (int row = 0; row < panel->rows; row++) {
-        void *to = (void *)(uintptr_t)direct_start(job, panel, REEL_XENT_OUT, row, 0);
-        for (int64_t k = 0; k < job->classes; k++)
-            if (job->exact)
-                ((uint64_t *)to)[k] = wide[k * REEL_LANES + row];
-            else
-                ((uint32_t *)to)[k] = narrow[k * REEL_LANES + row];
+    const uint32_t *from[8];
+    uint32_t *to[8];
+    for (int64_t k = 0; k < classes; k += 8) {
+        int64_t first = k + 8 <= classes ? k : classes - 8;
+        for (int i = 0; i < 8; i++) {
+            uint32_t *column = columns + (first + i) * 8;
+            from[i] = back ? column : row[i] + first;
+            to[i] = back ? row[i] + first : column;
+        }
+        direct_turn_square(from, to);
     }
+}
+
+/* One by one. */
+static void direct_turn_slowly(bool exact, const char *row, int64_t classes, void *columns, int64_t i, bool back)
+{
+    uint32_t *narrow = columns, *narrow_row = (void *)(uintptr_t)row;
+    uint64_t *wide = columns, *wide_row = (void *)(uintptr_t)row;
+    for (int64_t k = 0; k < classes; k++)
+        if (exact && back)
+            wide_row[k] = wide[k * REEL_LANES + i];
+        else if (exact)
+            wide[k * REEL_LANES + i] = wide_row[k];
+        else if (back)
+            narrow_row[k] = narrow[k * REEL_LANES + i];
+        else
+            narrow[k * REEL_LANES + i] = narrow_row[k];
+}
+
+/* The classes of a panel's rows into columns, or back. NULL where there is no such operand. */
+REEL_INLINE const void *direct_turn(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
+                                    enum reel_xent_operand which, direct_turned *columns, bool back)
+{
+    int rows = back ? panel->rows : REEL_LANES;
+    uint32_t *row[REEL_LANES];
+    if (!job->array[which].data)
+        return NULL;
+    for (int i = 0; i < rows; i++)
+        row[i] = (void *)(uintptr_t)direct_start(job, panel, which, i, 0);
+    if (!exact && rows == REEL_LANES && job->classes >= REEL_LANES) {
+        direct_turn_f32(row, job->classes, (void *)columns, back);
+        return columns;
+    }
+    for (int i = 0; i < rows; i++)
+        direct_turn_slowly(exact, (const char *)row[i], job->classes, columns, i, back);
+    return columns;
 }
 
 REEL_INLINE void direct_sum_turned(bool exact, const reel_xent_job *job, const direct_source *from,
@@ -347,9 +417,9 @@ REEL_INLINE bool direct_across(bool exact, const reel_xent_job *job, reel_xent_p
     _Alignas(64) xent_sums partial[REEL_LANES];
     _Alignas(64) direct_panel turned;
     double label[REEL_LANES];
-    direct_source from = {.z = direct_turn(job, panel, REEL_XENT_LOGITS, &turned.z),
-                          .y = direct_turn(job, panel, REEL_XENT_LABELS, &turned.y),
-                          .v = direct_turn(job, panel, REEL_XENT_DIRECTION, &turned.v),
+    direct_source from = {.z = direct_turn(exact, job, panel, REEL_XENT_LOGITS, &turned.z, false),
+                          .y = direct_turn(exact, job, panel, REEL_XENT_LABELS, &turned.y, false),
+                          .v = direct_turn(exact, job, panel, REEL_XENT_DIRECTION, &turned.v, false),
                           .labels = xent_wants_labels(job)};
     for (int row = 0; row < REEL_LANES; row++)
         label[row] = (double)panel->label[row];
@@ -357,12 +427,12 @@ REEL_INLINE bool direct_across(bool exact, const reel_xent_job *job, reel_xent_p
     for (int row = 0; row < REEL_LANES; row++)
         direct_set_largest(&rows, row, rows.max[row]);
     direct_join(exact, job, job->classes < REEL_LANES ? (int)job->classes : REEL_LANES, partial);
-    if (!direct_is_ordinary(job, panel, &partial[0], &rows))
+    if (!direct_is_ordinary(job, &partial[0], &rows))
         return false;
     reel_xent_finish_rows(job, &partial[0], panel, &rows);
     if (job->array[REEL_XENT_OUT].data) {
         direct_write_turned(exact, job, &from, label, &rows, &turned.e, &turned.out);
-        direct_turn_back(job, panel, &turned.out);
+        direct_turn(exact, job, panel, REEL_XENT_OUT, &turned.out, true);
     }
     return true;
 }

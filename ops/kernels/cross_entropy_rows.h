@@ -35,7 +35,10 @@
 #define reel_xent_load_labels    REEL_AT_LEVEL(reel_xent_load_labels)
 #endif
 
-enum { REEL_XENT_ROWS = 8 };                        /* in a panel                                  */
+enum {
+    REEL_XENT_ROWS = 8,                             /* in a panel, at most                         */
+    REEL_XENT_KEPT = 2048                           /* exponentials, from the sums for the results */
+};
 
 /* What is wanted: the loss or the directional derivative, one number a row, or one of the others, one a
  * class; or the loss and the gradient together. */
@@ -81,6 +84,13 @@ typedef struct reel_xent_job {
         int64_t    step;                            /* from class to class, in elements            */
     } array[REEL_XENT_OPERANDS];
 } reel_xent_job;
+
+/* How many rows a panel should have: along, as many as fit, with what is kept of them, into a corner of the cache. */
+static inline int reel_xent_panel_rows(const reel_xent_job *job)
+{
+    int64_t fitting = job->across || job->classes == 0 ? REEL_XENT_ROWS : REEL_XENT_KEPT / job->classes;
+    return fitting < 1 ? 1 : fitting < REEL_XENT_ROWS ? (int)fitting : REEL_XENT_ROWS;
+}
 
 enum reel_xent_fate { REEL_XENT_COUNTS, REEL_XENT_OUT_OF_IT, REEL_XENT_SPOILT };   /* ... is 0, is NaN */
 

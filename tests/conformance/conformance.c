@@ -1,5 +1,6 @@
-/* reel-conformance DIR: runs every .safetensors case in a folder. It prints one line for each case that
- * fails, the accuracy table, and "N passed, N failed"; it exits with 0 only if all pass.
+/* reel-conformance DIR: runs every .safetensors case in a folder, on every build of the loss's kernels that this CPU
+ * can execute. It prints one line for each case that fails, the accuracy table, whose figures are the worst of all
+ * builds, and "N passed, N failed" for each; it exits with 0 only if all pass.
  */
 #include "tests/conformance/conformance.h"
 
@@ -39,22 +40,39 @@ static bool conformance_passes(const char *folder, const char *file)
     return c.failures == 0;
 }
 
+static const char *const conformance_level_name[] = {"baseline", "AVX2", "AVX-512"};
+
+/* How many of the files pass. */
+static int conformance_pass(const char *folder, struct dirent **entries, int files)
+{
+    int passed = 0;
+    for (int i = 0; i < files; i++)
+        passed += conformance_passes(folder, entries[i]->d_name);
+    return passed;
+}
+
 int main(int count, char **arguments)
 {
     struct dirent **entries;
     int files = count == 2 ? scandir(arguments[1], &entries, conformance_is_case, conformance_by_name) : -1;
-    int passed = 0;
+    int passed[3], levels = (int)reel_cpu_detect() + 1;
+    bool all = true;
     if (files <= 0) {
         fprintf(stderr, count == 2 ? "%s holds no .safetensors files\n" : "usage: %s DIR\n",
                 arguments[count == 2]);
         return 2;
     }
-    for (int i = 0; i < files; i++) {
-        passed += conformance_passes(arguments[1], entries[i]->d_name);
-        free(entries[i]);
+    for (int level = 0; level < levels; level++) {
+        conformance_level = (reel_cpu_level)level;
+        passed[level] = conformance_pass(arguments[1], entries, files);
+        all = all && passed[level] == files;
     }
-    free(entries);
     conformance_print_table();
-    printf("\n%d passed, %d failed\n", passed, files - passed);
-    return passed != files;
+    puts("");
+    for (int level = 0; level < levels; level++)
+        printf("%d passed, %d failed (%s)\n", passed[level], files - passed[level], conformance_level_name[level]);
+    for (int i = 0; i < files; i++)
+        free(entries[i]);
+    free(entries);
+    return !all;
 }

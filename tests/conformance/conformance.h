@@ -9,6 +9,7 @@
 #ifndef REEL_TESTS_CONFORMANCE_H
 #define REEL_TESTS_CONFORMANCE_H
 
+#include "core/cpu.h"
 #include "tests/cross_entropy_limits.h"
 #include "tests/safetensors.h"
 
@@ -90,5 +91,8 @@ typedef struct conformance_row {
 
 conformance_row *conformance_row_of(const conformance_run *run, reel_truth_quantity quantity);
 void             conformance_print_table(void);
+
+/* The build of the kernels that the cases run on. */
+extern reel_cpu_level conformance_level;
 
 #endif

@@ -2,6 +2,7 @@
  * under the other one.
  */
 #include "tests/conformance/conformance.h"
+#include "autograd/tape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -127,6 +128,16 @@ static void run_record(conformance_run *run, reel_tape *tape)
         run_second_order(run, gradient[0], xs);
 }
 
+reel_cpu_level conformance_level;
+
+static reel_tape *run_tape(void)
+{
+    reel_tape *tape = reel_tape_new();
+    if (tape)
+        tape->cpu = conformance_level;
+    return tape;
+}
+
 static void run_semantics(conformance_case *c, conformance_remedy remedy, bool by_default)
 {
     conformance_run run = {
@@ -138,7 +149,7 @@ static void run_semantics(conformance_case *c, conformance_remedy remedy, bool b
         .axis = c->axis, .tensorflow = run.tensorflow, .ignore_index = REEL_NO_INDEX,
         .upstream = c->numbers[2], .v = c->numbers[3],
     };
-    reel_tape *tape = reel_tape_new();
+    reel_tape *tape = run_tape();
     run.truth = reel_truth_of(&arguments);
     if (!run.truth || !tape)
         conformance_fail(c, INFINITY, "the reference cannot compute this case");
@@ -173,7 +184,7 @@ static bool run_names(const char *message, const conformance_refusal *refusal)
 
 void conformance_refuse(conformance_case *c, const conformance_verdict *verdict)
 {
-    reel_tape *tape = reel_tape_new();
+    reel_tape *tape = run_tape();
     reel_tensor logits = run_leaf(tape, c->logits), labels = run_leaf(tape, c->labels);
     bool named = false;
     if (reel_failed(tape)) {
