@@ -28,7 +28,7 @@ bool reel_elementwise_shape(reel_call *call, reel_output *out)
     const reel_array *a = &call->in[0];
     if (call->inputs > REEL_KERNEL_INPUTS)
         return reel_call_error(call, "an elementwise op has at most %d inputs", REEL_KERNEL_INPUTS);
-    if (!call->op->kernels[dtype_of_work(a->dtype)])
+    if (!call->op->kernels->of[dtype_of_work(a->dtype)])
         return reel_call_error(call, "%s is of a dtype that this op does not take",
                                reel_describe(call->input[0]).text);
     out->dtype = a->dtype;
@@ -115,7 +115,7 @@ bool reel_elementwise_run(const reel_call *call)
 {
     const reel_array *out = &call->out[0];
     reel_dtype works_in = dtype_of_work(call->in[call->inputs - 1].dtype);
-    struct elementwise e = {.call = call, .kernel = call->op->kernels[works_in], .works_in = works_in,
+    struct elementwise e = {.call = call, .kernel = call->op->kernels->of[works_in], .works_in = works_in,
                             .split = first_wide_dimension(out)};
     if (out->count == 0)
         return true;
@@ -161,7 +161,7 @@ static inline bool inputs_are_plain(const reel_tape *tape, const reel_op *op, re
     for (size_t i = 1; i < inputs.count; i++)
         if (!(in[i] = plain_input(tape, inputs.tensor[i])) || !same_layout(in[i], in[0]))
             return false;
-    return op->kernels[in[0]->dtype] && (in[0]->count <= REEL_ELEMENTWISE_GRAIN || !tape->pool);
+    return op->kernels->of[in[0]->dtype] && (in[0]->count <= REEL_ELEMENTWISE_GRAIN || !tape->pool);
 }
 
 static bool plain_memory(reel_tape *tape, reel_node *node, const reel_op *op, const reel_node *first,
@@ -234,7 +234,7 @@ void reel_run_plain(reel_tape *tape, reel_node *node)
         node->flags |= REEL_NODE_FIXED;
     if (!node->data)                                /* a sum in its first operand's memory          */
         reel_node_at(tape, node->base)->written = ++tape->clock;
-    node->op->kernels[node->dtype](node->count, node->operand, node->result, node->attributes);
+    node->op->kernels->of[node->dtype](node->count, node->operand, node->result, node->attributes);
     node->executed = tape->clock;
     node->flags |= REEL_NODE_COMPUTED;
 }

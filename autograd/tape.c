@@ -11,10 +11,14 @@ const char *reel_version(void)
     return "0.1.0";
 }
 
-static bool tape_options_make_sense(const reel_tape_options *options)
+/* What is wrong with the options, or NULL. */
+static const char *tape_options_fault(const reel_tape_options *options)
 {
-    return options && options->size >= sizeof *options && options->threads >= 0 &&
-           options->threads <= TAPE_MOST_THREADS && (!options->io || options->io->size >= REEL_IO_LEAST);
+    if (options->threads < 0 || options->threads > TAPE_MOST_THREADS)
+        return "threads must be 1 to 256, or 0, which stands for 1";
+    if (options->io && options->io->size < REEL_IO_LEAST)
+        return "the size of the io table is not sizeof(reel_io)";
+    return NULL;
 }
 
 static bool tape_start_pool(reel_tape *tape)
@@ -33,18 +37,8 @@ static bool tape_start_pool(reel_tape *tape)
     return true;
 }
 
-reel_tape *reel_tape_new_options(const reel_tape_options *options)
+static void tape_start(reel_tape *tape, const reel_tape_options *options, reel_memory memory)
 {
-    if (!tape_options_make_sense(options))
-        return NULL;
-    reel_memory memory = {
-        .call = options->allocator ? options->allocator : reel_standard_allocator,
-        .user = options->allocator_user,
-        .cap = options->memory_cap,
-    };
-    reel_tape *tape = reel_memory_get(&memory, sizeof *tape);
-    if (!tape)
-        return NULL;
     memset(tape, 0, sizeof *tape);
     tape->memory = memory;
     tape->arena = (reel_arena){.memory = &tape->memory, .each_request = options->each_request};
@@ -54,10 +48,41 @@ reel_tape *reel_tape_new_options(const reel_tape_options *options)
     tape->threads = options->threads ? options->threads : 1;
     tape->io = reel_io_complete(options->io);
     tape->random = (reel_random){.seed = options->seed};
-    if (!tape_start_pool(tape)) {
-        reel_tape_free(tape);
+}
+
+/* Sets `why` where there is no tape. */
+static reel_tape *tape_make(const reel_tape_options *options, const char **why)
+{
+    *why = tape_options_fault(options);
+    if (*why)
+        return NULL;
+    reel_memory memory = {
+        .call = options->allocator ? options->allocator : reel_standard_allocator,
+        .user = options->allocator_user,
+        .cap = options->memory_cap,
+    };
+    reel_tape *tape = reel_memory_get(&memory, sizeof *tape);
+    if (!tape) {
+        *why = memory.cap && memory.cap < sizeof *tape ? "the memory cap is less than an empty tape takes"
+                                                       : "out of memory";
         return NULL;
     }
+    tape_start(tape, options, memory);
+    if (tape_start_pool(tape))
+        return tape;
+    reel_tape_free(tape);
+    *why = "no memory for the threads, or the system starts no more of them";
+    return NULL;
+}
+
+reel_tape *reel_tape_new_options(const reel_tape_options *options)
+{
+    if (!options || options->size < sizeof *options)
+        return NULL;
+    const char *why;
+    reel_tape *tape = tape_make(options, &why);
+    if (options->why)
+        *options->why = tape ? "" : why;
     return tape;
 }
 

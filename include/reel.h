@@ -200,10 +200,12 @@ typedef struct reel_tape_options {
     uint64_t       seed;                            /* of reel_random_*()                          */
     bool           each_request;                    /* every request is a call of its own to the
                                                        allocator: slow, for tests that fail each one */
+    const char   **why;                             /* if not NULL, set to the reason why there is no tape, a
+                                                       static string; to "" where there is one     */
 } reel_tape_options;
 
-/* A new, empty tape, or NULL where memory is short or an option makes no sense. Free it with
- * reel_tape_free(). */
+/* A new, empty tape, or NULL where memory is short or an option makes no sense (`.why = &text` asks for the
+ * reason; a wrong `size` gives none). Free it with reel_tape_free(). */
 #define reel_tape_new() reel_tape_new_with()
 #define reel_tape_new_with(...)                                                                      \
     reel_tape_new_options(&(const reel_tape_options){.size = sizeof(reel_tape_options), __VA_ARGS__})
@@ -1336,6 +1338,12 @@ typedef void (*reel_kernel)(int64_t n, const void *const in[], void *out, const 
 
 enum { REEL_KERNEL_INPUTS = 3 };
 
+/* The kernels of an op: {.of[REEL_F32] = swish_f32, .of[REEL_F64] = swish_f64}. NULL for each dtype that it does
+ * not take, and for f16 and bf16 always. */
+typedef struct reel_kernels {
+    reel_kernel of[REEL_DTYPES];
+} reel_kernels;
+
 enum reel_op_flags {
     REEL_NO_GRADIENT   = 1 << 0,                    /* not differentiable by its nature: gradients stop */
     REEL_OUTPUT_UNREAD = 1 << 1,                    /* its VJP does not read its outputs' values   */
@@ -1383,12 +1391,11 @@ typedef struct reel_op {
     bool (*writes)(const void *attributes, int input);  /* which inputs it writes, all of them leaves;
                                                            NULL: none                              */
 
-    /* Of an elementwise op, which has at most three inputs: an array of REEL_DTYPES kernels, indexed by
-     * reel_dtype, NULL for each dtype that it does not take, and for f16 and bf16 always. All else comes with it: one dtype for all, broadcasting, any strides, threads, and the half
-     * types by way of f32. Then `shape` and `forward` stay NULL. (With a shape rule of its own an elementwise op
-     * may have operands of other dtypes: the kernel works in that of the last input, and the others are
-     * converted.) */
-    const reel_kernel *kernels;
+    /* Of an elementwise op, which has at most three inputs. All else comes with them: one dtype for all,
+     * broadcasting, any strides, threads, and the half types by way of f32. Then `shape` and `forward` stay NULL.
+     * (With a shape rule of its own an elementwise op may have operands of other dtypes: the kernel works in
+     * that of the last input, and the others are converted.) */
+    const reel_kernels *kernels;
 
     /* Checks the inputs and fills in `out`; false after reel_call_error(). */
     bool (*shape)(reel_call *call, reel_output *out);

@@ -38,7 +38,7 @@ static const reel_sample add_samples[] = {REEL_BINARY_SAMPLES(-3, 3)};
 const reel_op reel_op_add = {
     .size = sizeof(reel_op), .name = "add", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
-    .kernels = add_kernels, .vjp = add_vjp,
+    .kernels = &add_kernels, .vjp = add_vjp,
     .formula = "y = a + b; da = dy, db = dy", .reference = add_reference, REEL_SAMPLES(add_samples),
 };
 REEL_DEFINE_BINARY(add)
@@ -61,7 +61,7 @@ static const reel_sample sub_samples[] = {REEL_BINARY_SAMPLES(-3, 3)};
 const reel_op reel_op_sub = {
     .size = sizeof(reel_op), .name = "sub", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
-    .kernels = sub_kernels, .vjp = sub_vjp,
+    .kernels = &sub_kernels, .vjp = sub_vjp,
     .formula = "y = a - b; da = dy, db = -dy", .reference = sub_reference, REEL_SAMPLES(sub_samples),
 };
 REEL_DEFINE_BINARY(sub)
@@ -83,7 +83,7 @@ static const reel_sample mul_samples[] = {REEL_BINARY_SAMPLES(-3, 3)};
 const reel_op reel_op_mul = {
     .size = sizeof(reel_op), .name = "mul", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
-    .kernels = mul_kernels, .vjp = mul_vjp,
+    .kernels = &mul_kernels, .vjp = mul_vjp,
     .formula = "y = a b; da = dy b, db = dy a", .reference = mul_reference, REEL_SAMPLES(mul_samples),
 };
 REEL_DEFINE_BINARY(mul)
@@ -109,7 +109,7 @@ static const reel_sample div_samples[] = {REEL_BINARY_SAMPLES(.5, 3)};
 
 const reel_op reel_op_div = {
     .size = sizeof(reel_op), .name = "div", .inputs = 2, .outputs = 1,
-    .kernels = div_kernels, .vjp = div_vjp,
+    .kernels = &div_kernels, .vjp = div_vjp,
     .formula = "y = a / b; da = dy / b, db = -dy y / b", .reference = div_reference, REEL_SAMPLES(div_samples),
 };
 REEL_DEFINE_BINARY(div)
@@ -121,8 +121,8 @@ REEL_KERNEL(neg_f64, double, 1, -a)
 REEL_KERNEL(neg_i32, int32_t, 1, (int32_t)(0 - (uint32_t)a))
 REEL_KERNEL(neg_i64, int64_t, 1, (int64_t)(0 - (uint64_t)a))
 
-static const reel_kernel neg_kernels[REEL_DTYPES] = {
-    [REEL_F32] = neg_f32, [REEL_F64] = neg_f64, [REEL_I32] = neg_i32, [REEL_I64] = neg_i64};
+static const reel_kernels neg_kernels = {
+    .of[REEL_F32] = neg_f32, .of[REEL_F64] = neg_f64, .of[REEL_I32] = neg_i32, .of[REEL_I64] = neg_i64};
 
 static void neg_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
@@ -140,7 +140,7 @@ static const reel_sample neg_samples[] = {
 const reel_op reel_op_neg = {
     .size = sizeof(reel_op), .name = "neg", .inputs = 1, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
-    .kernels = neg_kernels, .vjp = neg_vjp,
+    .kernels = &neg_kernels, .vjp = neg_vjp,
     .formula = "y = -x; dx = -dy", .reference = neg_reference, REEL_SAMPLES(neg_samples),
 };
 REEL_DEFINE_UNARY(neg)
@@ -178,7 +178,7 @@ static const reel_sample affine_samples[] = {
 const reel_op reel_op_affine = {
     .size = sizeof(reel_op), .name = "affine", .inputs = 1, .outputs = 1, .attributes = sizeof(struct affine),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
-    .kernels = affine_kernels, .vjp = affine_vjp,
+    .kernels = &affine_kernels, .vjp = affine_vjp,
     .formula = "y = scale x + shift; dx = scale dy", .reference = affine_reference, REEL_SAMPLES(affine_samples),
 };
 

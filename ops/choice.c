@@ -39,7 +39,7 @@ static const reel_sample comparison_samples[] = {
     REEL_REFERENCE(NAME##_reference, x[0] OPERATION x[1])                                            \
     const reel_op reel_op_##NAME = {                                                                 \
         .size = sizeof(reel_op), .name = #NAME, .inputs = 2, .outputs = 1, .flags = REEL_NO_GRADIENT, \
-        .kernels = NAME##_kernels, .shape = comparison_shape, .formula = "y = a " #OPERATION " b, as 0 or 1", \
+        .kernels = &NAME##_kernels, .shape = comparison_shape, .formula = "y = a " #OPERATION " b, as 0 or 1", \
         .reference = NAME##_reference, REEL_SAMPLES(comparison_samples),                             \
     };                                                                                               \
     REEL_DEFINE_BINARY(NAME)
@@ -102,7 +102,7 @@ static const reel_sample where_samples[] = {
 
 const reel_op reel_op_where = {
     .size = sizeof(reel_op), .name = "where", .inputs = 3, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = where_kernels, .shape = where_shape, .vjp = where_vjp,
+    .kernels = &where_kernels, .shape = where_shape, .vjp = where_vjp,
     .formula = "y = a where condition, else b; da = dy where condition, db = dy elsewhere",
     .reference = where_reference, REEL_SAMPLES(where_samples),
 };
@@ -170,14 +170,14 @@ static const reel_sample clip_gate_samples[] = {
 
 const reel_op reel_op_clip = {
     .size = sizeof(reel_op), .name = "clip", .inputs = 1, .outputs = 1, .attributes = sizeof(struct clip),
-    .flags = REEL_OUTPUT_UNREAD, .kernels = clip_kernels, .vjp = clip_vjp,
+    .flags = REEL_OUTPUT_UNREAD, .kernels = &clip_kernels, .vjp = clip_vjp,
     .formula = "y = x brought into [low, high]; dx = dy where low <= x <= high, else 0",
     .reference = clip_reference, REEL_SAMPLES(clip_samples),
 };
 
 const reel_op reel_op_clip_gate = {
     .size = sizeof(reel_op), .name = "clip_gate", .inputs = 2, .outputs = 1, .attributes = sizeof(struct clip),
-    .flags = REEL_OUTPUT_UNREAD, .kernels = clip_gate_kernels, .vjp = clip_gate_vjp,
+    .flags = REEL_OUTPUT_UNREAD, .kernels = &clip_gate_kernels, .vjp = clip_gate_vjp,
     .formula = "y = g where low <= x <= high, else 0; dg = the same gate of dy",
     .reference = clip_gate_reference, REEL_SAMPLES(clip_gate_samples),
 };
@@ -206,7 +206,7 @@ static const reel_sample sign_samples[] = {
 
 const reel_op reel_op_sign = {
     .size = sizeof(reel_op), .name = "sign", .inputs = 1, .outputs = 1, .flags = REEL_NO_GRADIENT,
-    .kernels = sign_kernels, .formula = "y = -1, 0 or 1", .reference = sign_reference, REEL_SAMPLES(sign_samples),
+    .kernels = &sign_kernels, .formula = "y = -1, 0 or 1", .reference = sign_reference, REEL_SAMPLES(sign_samples),
 };
 REEL_DEFINE_UNARY(sign)
 
@@ -227,7 +227,7 @@ REEL_REFERENCE(abs_reference, x[0] < 0 ? -x[0] : x[0])
 
 const reel_op reel_op_abs = {
     .size = sizeof(reel_op), .name = "abs", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = abs_kernels, .vjp = abs_vjp, .formula = "y = |x|; dx = dy sign(x)",
+    .kernels = &abs_kernels, .vjp = abs_vjp, .formula = "y = |x|; dx = dy sign(x)",
     .reference = abs_reference, REEL_SAMPLES(sign_samples),
 };
 REEL_DEFINE_UNARY(abs)

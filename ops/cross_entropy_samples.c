@@ -36,7 +36,7 @@
      .error = "different dtypes", XENT_PLAIN(QUANTITY)},                                             \
     {.note = "integer logits", .inputs = 2,                                                          \
      .in = {{.shape = REEL_SIZES(4, 3), .dtype = REEL_I32}, XENT_LABELS(4, 3)},                      \
-     .error = "is not in the list of allowed values: f16, bf16, f32, f64", XENT_PLAIN(QUANTITY)},    \
+     .error = "are integers: they must be f16, bf16, f32 or f64", XENT_PLAIN(QUANTITY)},    \
     {.note = "integer labels", .inputs = 2,                                                          \
      .in = {XENT_LOGITS(4, 3), {.shape = REEL_SIZES(4, 3), .dtype = REEL_I32}},                      \
      .error = "are integers: cast them", XENT_PLAIN(QUANTITY)},                                      \
@@ -152,7 +152,7 @@ const reel_sample reel_xent_sparse_samples[] = {
      .error = "Received a label value of 3 which is outside the valid range of [0, 3), in row 2 of the labels",
      XENT_SPARSE(REEL_XENT_LOSS)},
     {.note = "floating labels", .inputs = 2, .in = {XENT_LOGITS(4, 3), XENT_LABELS(4)},
-     .error = "is not in the list of allowed values: i32, i64", XENT_SPARSE(REEL_XENT_LOSS)},
+     .error = "are not class numbers, which are i32 or i64", XENT_SPARSE(REEL_XENT_LOSS)},
     {.note = "ranks", .inputs = 2, .in = {XENT_LOGITS(3, 2), {.shape = REEL_SIZES(3, 1), .dtype = REEL_I32}},
      .error = "`labels.shape.rank` must equal `logits.shape.rank - 1`", XENT_SPARSE(REEL_XENT_LOSS)},
     {.note = "sizes", .inputs = 2, .in = {XENT_LOGITS(3, 2), {.shape = REEL_SIZES(2), .dtype = REEL_I32}},

@@ -82,17 +82,12 @@ static bool xent_check_dtypes(const reel_call *call)
     const reel_array *logits = &call->in[0], *labels = &call->in[1];
     reel_description z = reel_describe(call->input[0]), y = reel_describe(call->input[1]);
     if (!reel_dtype_is_float(logits->dtype))
-        return reel_xent_error(
-            call,
-            "Value for attr 'T' of %s is not in the list of allowed values: f16, bf16, f32, "
-            "f64: logits are %s",
-            reel_dtype_name(logits->dtype), z.text);
+        return reel_xent_error(call, "logits %s are integers: they must be f16, bf16, f32 or f64", z.text);
     if (attributes->sparse && labels->dtype != REEL_I32 && labels->dtype != REEL_I64)
-        return reel_xent_error(
-            call,
-            "Value for attr 'Tlabels' of %s is not in the list of allowed values: i32, i64: "
-            "labels are %s",
-            reel_dtype_name(labels->dtype), y.text);
+        return reel_xent_error(call,
+                               "labels %s are not class numbers, which are i32 or i64: %s", y.text,
+                               labels->dtype == REEL_U8 ? "cast them"
+                               : "cast them, or, if they are probabilities, use the dense call");
     if (!attributes->sparse && !reel_dtype_is_float(labels->dtype))
         return reel_xent_error(call,
                                "labels %s are integers: cast them to the dtype of logits %s, or, if they are "

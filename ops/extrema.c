@@ -49,7 +49,7 @@ static const reel_sample greater_gate_samples[] = {
 const reel_op reel_op_greater_gate = {
     .size = sizeof(reel_op), .name = "greater_gate", .inputs = 3, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
-    .kernels = greater_gate_kernels, .vjp = greater_gate_vjp,
+    .kernels = &greater_gate_kernels, .vjp = greater_gate_vjp,
     .formula = "y = g where a > b, g / 2 where a = b, else 0; dg = the same gate of dy",
     .reference = greater_gate_reference, REEL_SAMPLES(greater_gate_samples),
 };
@@ -85,7 +85,7 @@ static const reel_sample relu_gate_samples[] = {
 const reel_op reel_op_relu_gate = {
     .size = sizeof(reel_op), .name = "relu_gate", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
-    .kernels = relu_gate_kernels, .vjp = relu_gate_vjp,
+    .kernels = &relu_gate_kernels, .vjp = relu_gate_vjp,
     .formula = "y = g where x > 0, else 0; dg = the same gate of dy",
     .reference = relu_gate_reference, REEL_SAMPLES(relu_gate_samples),
 };
@@ -135,7 +135,7 @@ static const reel_sample minimum_samples[] = {REEL_BINARY_SAMPLES(-3, 3), EXTREM
 const reel_op reel_op_maximum = {
     .size = sizeof(reel_op), .name = "maximum", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
-    .kernels = maximum_kernels, .vjp = maximum_vjp,
+    .kernels = &maximum_kernels, .vjp = maximum_vjp,
     .formula = "y = max(a, b); da = dy where a > b, dy / 2 where a = b", .reference = maximum_reference,
     REEL_SAMPLES(maximum_samples),
 };
@@ -144,7 +144,7 @@ REEL_DEFINE_BINARY(maximum)
 const reel_op reel_op_minimum = {
     .size = sizeof(reel_op), .name = "minimum", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
-    .kernels = minimum_kernels, .vjp = minimum_vjp,
+    .kernels = &minimum_kernels, .vjp = minimum_vjp,
     .formula = "y = min(a, b); da = dy where a < b, dy / 2 where a = b", .reference = minimum_reference,
     REEL_SAMPLES(minimum_samples),
 };
@@ -171,7 +171,7 @@ static const reel_sample relu_samples[] = {
 
 const reel_op reel_op_relu = {
     .size = sizeof(reel_op), .name = "relu", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = relu_kernels, .vjp = relu_vjp,
+    .kernels = &relu_kernels, .vjp = relu_vjp,
     .formula = "y = max(x, 0); dx = dy where x > 0, else 0", .reference = relu_reference, REEL_SAMPLES(relu_samples),
 };
 REEL_DEFINE_UNARY(relu)

@@ -143,29 +143,40 @@ static const reel_sample gather_samples[] = {
      .error = "the indices [2,2] i64 do not fit [4,3] f32 along axis 0"},
 };
 
-const reel_op reel_op_gather = {
-    .size = sizeof(reel_op), .name = "gather", .inputs = 2, .outputs = 1, .attributes = sizeof(struct gather),
-    .flags = REEL_OUTPUT_UNREAD, .shape = gather_shape, .forward = gather_forward, .vjp = gather_vjp,
-    .formula = "y[j] = x[k[j]] along an axis; dx = dy added up at k", .reference = gather_reference,
-    REEL_SAMPLES(gather_samples),
-};
+#define GATHER_OP(NAME)                                                                              \
+    {                                                                                                \
+        .size = sizeof(reel_op), .name = NAME, .inputs = 2, .outputs = 1,                            \
+        .attributes = sizeof(struct gather), .flags = REEL_OUTPUT_UNREAD, .shape = gather_shape,     \
+        .forward = gather_forward, .vjp = gather_vjp,                                                \
+        .formula = "y[j] = x[k[j]] along an axis; dx = dy added up at k",                            \
+        .reference = gather_reference, REEL_SAMPLES(gather_samples),                                 \
+    }
+
+/* The same op under the names of the calls, for messages and prints. */
+const reel_op reel_op_gather = GATHER_OP("gather");
+static const reel_op gather_take = GATHER_OP("take"), gather_embedding = GATHER_OP("embedding");
+
+static reel_tensor gather_by(REEL_PLACE, const reel_op *op, reel_tensor x, reel_tensor indices, int axis)
+{
+    return reel_apply_one(file, line, op, REEL_TENSORS(x, indices), &(const struct gather){axis});
+}
 
 reel_tensor reel_gather_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis)
 {
-    return reel_apply_one(file, line, &reel_op_gather, REEL_TENSORS(x, indices),
-                          &(const struct gather){axis});
+    return gather_by(file, line, &reel_op_gather, x, indices, axis);
 }
 
-reel_tensor reel_take_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis)
+/* The indices' own dimensions stand in the axis's place. */
+static reel_tensor gather_in_place(REEL_PLACE, const reel_op *op, reel_tensor x, reel_tensor indices, int axis)
 {
     reel_shape shape = reel_shape_of(x), picks = reel_shape_of(indices), flat = {.rank = shape.rank},
                result = {0};
     int at;
     bool integers = picks.rank >= 0 && !reel_dtype_is_float(reel_dtype_of(indices));
     if (!integers || !reel_normal_axis(axis, shape.rank, &at))
-        return reel_gather_at(file, line, x, indices, axis);        /* which says what is wrong    */
+        return gather_by(file, line, op, x, indices, axis);         /* which says what is wrong    */
     if (shape.rank - 1 + picks.rank > REEL_MAX_RANK) {
-        reel_error_set_at(file, line, x.tape, "take: %s by the indices %s has more than %d dimensions",
+        reel_error_set_at(file, line, x.tape, "%s: %s by the indices %s has more than %d dimensions", op->name,
                           reel_describe(x).text, reel_describe(indices).text, REEL_MAX_RANK);
         return (reel_tensor){x.tape, 0, 0};
     }
@@ -176,11 +187,16 @@ reel_tensor reel_take_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axi
         if (i != at)
             result.size[result.rank++] = shape.size[i];
     }
-    reel_tensor y = reel_gather_at(file, line, x, reel_reshape_at(file, line, indices, flat), at);
+    reel_tensor y = gather_by(file, line, op, x, reel_reshape_at(file, line, indices, flat), at);
     return picks.rank == 1 ? y : reel_reshape_at(file, line, y, result);
+}
+
+reel_tensor reel_take_at(REEL_PLACE, reel_tensor x, reel_tensor indices, int axis)
+{
+    return gather_in_place(file, line, &gather_take, x, indices, axis);
 }
 
 reel_tensor reel_embedding_at(REEL_PLACE, reel_tensor table, reel_tensor indices)
 {
-    return reel_take_at(file, line, table, indices, 0);
+    return gather_in_place(file, line, &gather_embedding, table, indices, 0);
 }

@@ -53,12 +53,12 @@ void reel_view_output(const reel_call *call, reel_output *out);
 
 /* The kernels of an op for the floating dtypes alone, and for all of them, called PREFIX_f32 and so on. */
 #define REEL_FLOAT_KERNELS(PREFIX)                                                                   \
-    static const reel_kernel PREFIX##_kernels[REEL_DTYPES] = {                                       \
-        [REEL_F32] = PREFIX##_f32, [REEL_F64] = PREFIX##_f64};
+    static const reel_kernels PREFIX##_kernels = {                                                   \
+        .of[REEL_F32] = PREFIX##_f32, .of[REEL_F64] = PREFIX##_f64};
 #define REEL_ALL_KERNELS(PREFIX)                                                                     \
-    static const reel_kernel PREFIX##_kernels[REEL_DTYPES] = {                                       \
-        [REEL_F32] = PREFIX##_f32, [REEL_F64] = PREFIX##_f64, [REEL_I32] = PREFIX##_i32,             \
-        [REEL_I64] = PREFIX##_i64, [REEL_U8] = PREFIX##_u8};
+    static const reel_kernels PREFIX##_kernels = {                                                   \
+        .of[REEL_F32] = PREFIX##_f32, .of[REEL_F64] = PREFIX##_f64, .of[REEL_I32] = PREFIX##_i32,    \
+        .of[REEL_I64] = PREFIX##_i64, .of[REEL_U8] = PREFIX##_u8};
 
 /* An elementwise op of one input without attributes: kernels from C expressions in `a`, and the public function. */
 #define REEL_UNARY_KERNELS(NAME, F32, F64)                                                           \

@@ -33,7 +33,7 @@ static const reel_sample exp_samples[] = {
 const reel_op reel_op_exp = {
     .size = sizeof(reel_op), .name = "exp", .inputs = 1, .outputs = 1,
     .flags = REEL_INPUTS_UNREAD,
-    .kernels = exp_kernels, .vjp = exp_vjp,
+    .kernels = &exp_kernels, .vjp = exp_vjp,
     .formula = "y = exp(x); dx = dy y", .reference = exp_reference, REEL_SAMPLES(exp_samples),
 };
 REEL_DEFINE_UNARY(exp)
@@ -58,7 +58,7 @@ static const reel_sample log_samples[] = {
 const reel_op reel_op_log = {
     .size = sizeof(reel_op), .name = "log", .inputs = 1, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
-    .kernels = log_kernels, .vjp = log_vjp,
+    .kernels = &log_kernels, .vjp = log_vjp,
     .formula = "y = log(x); dx = dy / x", .reference = log_reference, REEL_SAMPLES(log_samples),
 };
 REEL_DEFINE_UNARY(log)
@@ -78,7 +78,7 @@ static const reel_sample expm1_samples[] = {REEL_UNARY_SAMPLES(-3, 3), REEL_INTE
 
 const reel_op reel_op_expm1 = {
     .size = sizeof(reel_op), .name = "expm1", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
-    .kernels = expm1_kernels, .vjp = expm1_vjp,
+    .kernels = &expm1_kernels, .vjp = expm1_vjp,
     .formula = "y = exp(x) - 1; dx = dy (y + 1)", .reference = expm1_reference, REEL_SAMPLES(expm1_samples),
 };
 REEL_DEFINE_UNARY(expm1)
@@ -96,7 +96,7 @@ static const reel_sample log1p_samples[] = {REEL_UNARY_SAMPLES(-.6, 3), REEL_INT
 
 const reel_op reel_op_log1p = {
     .size = sizeof(reel_op), .name = "log1p", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = log1p_kernels, .vjp = log1p_vjp,
+    .kernels = &log1p_kernels, .vjp = log1p_vjp,
     .formula = "y = log(1 + x); dx = dy / (1 + x)", .reference = log1p_reference, REEL_SAMPLES(log1p_samples),
 };
 REEL_DEFINE_UNARY(log1p)
@@ -116,7 +116,7 @@ static const reel_sample sin_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5), REEL_IN
 
 const reel_op reel_op_sin = {
     .size = sizeof(reel_op), .name = "sin", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = sin_kernels, .vjp = sin_vjp,
+    .kernels = &sin_kernels, .vjp = sin_vjp,
     .formula = "y = sin(x); dx = dy cos(x)", .reference = sin_reference, REEL_SAMPLES(sin_samples),
 };
 REEL_DEFINE_UNARY(sin)
@@ -134,7 +134,7 @@ static const reel_sample cos_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5), REEL_IN
 
 const reel_op reel_op_cos = {
     .size = sizeof(reel_op), .name = "cos", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
-    .kernels = cos_kernels, .vjp = cos_vjp,
+    .kernels = &cos_kernels, .vjp = cos_vjp,
     .formula = "y = cos(x); dx = -dy sin(x)", .reference = cos_reference, REEL_SAMPLES(cos_samples),
 };
 REEL_DEFINE_UNARY(cos)
@@ -166,7 +166,7 @@ static const reel_sample tanh_samples[] = {
 const reel_op reel_op_tanh = {
     .size = sizeof(reel_op), .name = "tanh", .inputs = 1, .outputs = 1,
     .flags = REEL_INPUTS_UNREAD,
-    .kernels = tanh_kernels, .vjp = tanh_vjp,
+    .kernels = &tanh_kernels, .vjp = tanh_vjp,
     .formula = "y = tanh(x); dx = dy (1 - y y)", .reference = tanh_reference, REEL_SAMPLES(tanh_samples),
 };
 REEL_DEFINE_UNARY(tanh)

@@ -365,7 +365,7 @@ static void contiguous_vjp(const reel_call *call, const reel_tensor dy[], reel_t
 const reel_op reel_op_contiguous = {
     .size = sizeof(reel_op), .name = "contiguous", .inputs = 1, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
-    .kernels = contiguous_kernels, .vjp = contiguous_vjp,
+    .kernels = &contiguous_kernels, .vjp = contiguous_vjp,
     .formula = "y = x, laid out anew; dx = dy", .reference = view_copy, REEL_SAMPLES(same_samples),
 };
 

@@ -546,6 +546,48 @@ START_TEST(errors_options_that_make_no_sense)
 }
 END_TEST
 
+static void *errors_no_memory(void *user, void *pointer, size_t old_size, size_t new_size)
+{
+    (void)user, (void)pointer, (void)old_size, (void)new_size;
+    return NULL;
+}
+
+START_TEST(errors_reasons_for_no_tape)
+{
+    const char *why = NULL;
+    reel_io io = *reel_io_standard();
+    io.size = 8;
+    ck_assert_ptr_null(reel_tape_new_with(.threads = 257, .why = &why));
+    ck_assert_ptr_nonnull(strstr(why, "threads must be 1 to 256"));
+    ck_assert_ptr_null(reel_tape_new_with(.io = &io, .why = &why));
+    ck_assert_ptr_nonnull(strstr(why, "sizeof(reel_io)"));
+    ck_assert_ptr_null(reel_tape_new_with(.memory_cap = 16, .why = &why));
+    ck_assert_ptr_nonnull(strstr(why, "memory cap"));
+    ck_assert_ptr_null(reel_tape_new_with(.allocator = errors_no_memory, .why = &why));
+    ck_assert_str_eq(why, "out of memory");
+    reel_tape *tape = reel_tape_new_with(.why = &why);
+    ck_assert_ptr_nonnull(tape);
+    ck_assert_str_eq(why, "");
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* The ops that stand behind a call of another name speak in that name. */
+START_TEST(errors_of_lookups_name_the_call)
+{
+    reel_tensor table = errors_floats("table", REEL_SHAPE(4, 2));
+    reel_tensor far = reel_constant(errors_tape, REEL_SHAPE(3), REEL_I64_VALUES(0, 9, 1));
+    ERRORS_AT; reel_embedding(table, far);
+    errors_expect(errors_line, "embedding: ", "element 1 of the indices is 9", NULL);
+    table = errors_floats("table", REEL_SHAPE(4, 2));
+    ERRORS_AT; reel_embedding(table, table);
+    errors_expect(errors_line, "embedding: ", "\"table\" [4,2] f32 are not integers", NULL);
+    table = errors_floats("table", REEL_SHAPE(4, 2));
+    ERRORS_AT; reel_take(table, table, 5);
+    errors_expect(errors_line, "take: ", "axis 5", NULL);
+}
+END_TEST
+
 START_TEST(errors_memory_cap_in_the_middle_of_a_step)
 {
     reel_tape_free(errors_tape);
@@ -646,6 +688,8 @@ Suite *reel_suite_errors(void)
     tcase_add_test(c, errors_update_is_all_or_nothing);
     tcase_add_test(c, errors_nonsense_in_an_update);
     tcase_add_test(c, errors_options_that_make_no_sense);
+    tcase_add_test(c, errors_reasons_for_no_tape);
+    tcase_add_test(c, errors_of_lookups_name_the_call);
     tcase_add_test(c, errors_memory_cap_in_the_middle_of_a_step);
     tcase_add_test(c, errors_mark_of_a_failed_tape);
     tcase_add_test(c, errors_sections);

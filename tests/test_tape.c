@@ -922,12 +922,12 @@ static void tape_fused_vjp(const reel_call *call, const reel_tensor dy[], reel_t
                                 reel_shape_of(call->input[i]));
 }
 
-static const reel_kernel tape_fused_kernels[REEL_DTYPES] = {
-    [REEL_F32] = tape_fused_f32, [REEL_F64] = tape_fused_f64,
+static const reel_kernels tape_fused_kernels = {
+    .of[REEL_F32] = tape_fused_f32, .of[REEL_F64] = tape_fused_f64,
 };
 
 static const reel_op tape_fused_op = {
-    .size = sizeof(reel_op), .name = "fused", .inputs = 3, .outputs = 1, .kernels = tape_fused_kernels,
+    .size = sizeof(reel_op), .name = "fused", .inputs = 3, .outputs = 1, .kernels = &tape_fused_kernels,
     .vjp = tape_fused_vjp,
 };
 
