@@ -1413,6 +1413,9 @@ typedef struct reel_op {
     void (*promote)(void *attributes);
 
     const char        *formula;                     /* "y = tanh(x); dx = (1 - y y) dy"            */
+    const char        *example;                     /* the call on the inputs a, b, c, d of the first sample:
+                                                       "reel_clip(a, -.5, .75)". NULL: reel_NAME(a, b), or
+                                                       there is no such call                       */
     reel_reference     reference;
     const reel_sample *samples;
     size_t             sample_count;

@@ -172,6 +172,7 @@ static const reel_sample leaky_relu_samples[] = {
 const reel_op reel_op_leaky_relu = {
     .size = sizeof(reel_op), .name = "leaky_relu", .inputs = 1, .outputs = 1, .attributes = sizeof(struct leaky_relu),
     .flags = REEL_OUTPUT_UNREAD, .kernels = &leaky_relu_kernels, .vjp = leaky_relu_vjp,
+    .example = "reel_leaky_relu(a, .1)",
     .formula = "y = x where x > 0, else slope x; dx = dy or slope dy", .reference = leaky_relu_reference,
     REEL_SAMPLES(leaky_relu_samples),
 };

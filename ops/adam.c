@@ -134,18 +134,20 @@ static const reel_sample adamw_samples[] = {
     {.note = "state without u", ADAM_SAMPLE(5, 11, &adamw_amsgrad), .error = "must be 16 elements of f32"},
 };
 
-#define ADAM_OP(NAME, SAMPLES, FORMULA)                                                              \
+#define ADAM_OP(NAME, SAMPLES, DECAY, FORMULA)                                                       \
     {                                                                                                \
         .size = sizeof(reel_op), .name = NAME, .inputs = REEL_ANY, .outputs = 0,                     \
         .attributes = sizeof(struct adam), .flags = REEL_NO_GRADIENT, .writes = reel_update_writes,  \
         .shape = reel_update_shape, .forward = adam_forward, .formula = FORMULA,                     \
+        .example = "reel_" NAME "(.parameters = REEL_TENSORS(b), .gradients = REEL_TENSORS(c), "     \
+                   ".states = REEL_TENSORS(d), .learning_rate = a, .weight_decay = " DECAY ")",      \
         .reference = adam_reference, REEL_SAMPLES(SAMPLES),                                          \
     }
 
-const reel_op reel_op_adam = ADAM_OP("adam", adam_samples,
+const reel_op reel_op_adam = ADAM_OP("adam", adam_samples, ".01",
     "g = gradient + weight_decay w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g; "
     "w = w - learning_rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)");
-const reel_op reel_op_adamw = ADAM_OP("adamw", adamw_samples,
+const reel_op reel_op_adamw = ADAM_OP("adamw", adamw_samples, ".1",
     "w = w - learning_rate weight_decay w; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g g; "
     "w = w - learning_rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)");
 

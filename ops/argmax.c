@@ -121,6 +121,7 @@ static const reel_sample argmax_samples[] = {
         .size = sizeof(reel_op), .name = #NAME, .inputs = 1, .outputs = 1,                           \
         .attributes = sizeof(struct argmax), .flags = REEL_NO_GRADIENT, .shape = argmax_shape,       \
         .forward = NAME##_forward, .formula = "y = the first position of the " LARGEST " element",   \
+        .example = "reel_" #NAME "(a, -1)",                                                          \
         .reference = NAME##_reference, REEL_SAMPLES(argmax_samples),                                 \
     };                                                                                               \
                                                                                                      \

@@ -179,6 +179,7 @@ const reel_op reel_op_affine = {
     .size = sizeof(reel_op), .name = "affine", .inputs = 1, .outputs = 1, .attributes = sizeof(struct affine),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &affine_kernels, .vjp = affine_vjp,
+    .example = "reel_affine(a, -2.5, .75)",
     .formula = "y = scale x + shift; dx = scale dy", .reference = affine_reference, REEL_SAMPLES(affine_samples),
 };
 

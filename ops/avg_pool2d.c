@@ -209,6 +209,7 @@ static const struct avg_pool avg_two = {{{2, 2}, {2, 2}, {0, 0}, {1, 1}}, {4, 6}
                              avg_wide = {{{2, 2}, {2, 2}, {2, 0}, {1, 1}}, {4, 6}, false};
 
 static const reel_sample avg_pool2d_samples[] = {
+    {.note = "one image", .in = {{.shape = REEL_SIZES(1, 1, 4, 6)}}, .attributes = &avg_two},
     {.note = "two by two", .in = {{.shape = REEL_SIZES(2, 2, 4, 6)}}, .attributes = &avg_two},
     {.note = "overlapping, padded", .in = {{.shape = REEL_SIZES(1, 2, 5, 4)}}, .attributes = &avg_padded},
     {.note = "the inside alone", .in = {{.shape = REEL_SIZES(1, 2, 5, 4)}}, .attributes = &avg_inside},
@@ -234,16 +235,17 @@ static const reel_sample avg_pool2d_gradient_samples[] = {
      .error = "[2,2,3,3] f32 is not of the size [2,3] that the windows give"},
 };
 
-#define AVG_POOL_OP(NAME, FORMULA)                                                                   \
+#define AVG_POOL_OP(NAME, FORMULA, EXAMPLE)                                                          \
     const reel_op reel_op_##NAME = {                                                                 \
         .size = sizeof(reel_op), .name = #NAME, .inputs = 1, .outputs = 1,                           \
         .attributes = sizeof(struct avg_pool), .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,     \
         .shape = NAME##_shape, .forward = NAME##_forward, .vjp = NAME##_vjp, .formula = FORMULA,     \
-        .reference = NAME##_reference, REEL_SAMPLES(NAME##_samples),                                 \
+        .example = EXAMPLE, .reference = NAME##_reference, REEL_SAMPLES(NAME##_samples),             \
     };
 
-AVG_POOL_OP(avg_pool2d, "y = the mean of each window; dx = avg_pool2d_gradient(dy)")
-AVG_POOL_OP(avg_pool2d_gradient, "y = g / n added to each element of its window; dg = avg_pool2d(dy)")
+AVG_POOL_OP(avg_pool2d, "y = the mean of each window; dx = avg_pool2d_gradient(dy)",
+            "reel_avg_pool2d(a, .kernel = {2, 2})")
+AVG_POOL_OP(avg_pool2d_gradient, "y = g / n added to each element of its window; dg = avg_pool2d(dy)", NULL)
 
 reel_tensor reel_avg_pool2d_at(REEL_PLACE, reel_pool2d_options o)
 {

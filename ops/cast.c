@@ -60,6 +60,7 @@ const reel_op reel_op_cast = {
     .size = sizeof(reel_op), .name = "cast", .inputs = 1, .outputs = 1, .attributes = sizeof(struct cast),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = cast_shape, .forward = cast_forward, .vjp = cast_vjp, .promote = cast_promote,
+    .example = "reel_cast(a, REEL_F64)",
     .formula = "y = x in another dtype; dx = dy in x's dtype", .reference = cast_reference, REEL_SAMPLES(cast_samples),
 };
 

@@ -171,6 +171,7 @@ static const reel_sample clip_gate_samples[] = {
 const reel_op reel_op_clip = {
     .size = sizeof(reel_op), .name = "clip", .inputs = 1, .outputs = 1, .attributes = sizeof(struct clip),
     .flags = REEL_OUTPUT_UNREAD, .kernels = &clip_kernels, .vjp = clip_vjp,
+    .example = "reel_clip(a, -.5, .75)",
     .formula = "y = x brought into [low, high]; dx = dy where low <= x <= high, else 0",
     .reference = clip_reference, REEL_SAMPLES(clip_samples),
 };

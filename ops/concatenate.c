@@ -110,6 +110,7 @@ const reel_op reel_op_concatenate = {
     .size = sizeof(reel_op), .name = "concatenate", .inputs = REEL_ANY, .outputs = 1,
     .attributes = sizeof(struct concatenate), .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = concatenate_shape, .forward = concatenate_forward, .vjp = concatenate_vjp,
+    .example = "reel_concatenate(REEL_TENSORS(a, b, c), 0)",
     .formula = "y = x_1, x_2, ... along an axis; dx_i = dy's stretch of it",
     .reference = concatenate_reference, REEL_SAMPLES(concatenate_samples),
 };

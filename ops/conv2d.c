@@ -161,21 +161,24 @@ static void conv2d_weight_gradient_vjp(const reel_call *call, const reel_tensor 
 
 /* ---- Records --------------------------------------------------------------------------------------- */
 
-#define CONV2D_OP(NAME, FORMULA)                                                                     \
+#define CONV2D_OP(NAME, EXAMPLE, FORMULA)                                                            \
     const reel_op reel_op_##NAME = {                                                                 \
         .size = sizeof(reel_op), .name = #NAME, .inputs = 2, .outputs = 1,                           \
         .attributes = sizeof(reel_conv2d), .flags = REEL_OUTPUT_UNREAD, .shape = NAME##_shape,       \
         .forward = reel_##NAME##_forward, .vjp = NAME##_vjp, .formula = FORMULA,                     \
-        .reference = reel_##NAME##_reference, .samples = reel_##NAME##_samples,                      \
+        .example = EXAMPLE, .reference = reel_##NAME##_reference, .samples = reel_##NAME##_samples,  \
         .sample_count = REEL_CONV2D_SAMPLES,                                                         \
     };
 
-CONV2D_OP(conv2d, "y[p] = sum w[k] x[p stride - padding + k dilation]; dx = conv2d_input_gradient(dy, w), "
-                  "dw = conv2d_weight_gradient(x, dy)")
-CONV2D_OP(conv2d_input_gradient, "y[q] = sum w[k] g[p], q = p stride - padding + k dilation; "
-                                 "dg = conv2d(dy, w), dw = conv2d_weight_gradient(dy, g)")
-CONV2D_OP(conv2d_weight_gradient, "y[k] = sum g[p] x[p stride - padding + k dilation]; "
-                                  "dx = conv2d_input_gradient(g, dy), dg = conv2d(x, dy)")
+CONV2D_OP(conv2d, "reel_conv2d(a, b)",
+          "y[p] = sum w[k] x[p stride - padding + k dilation]; dx = conv2d_input_gradient(dy, w), "
+          "dw = conv2d_weight_gradient(x, dy)")
+CONV2D_OP(conv2d_input_gradient, NULL,
+          "y[q] = sum w[k] g[p], q = p stride - padding + k dilation; "
+          "dg = conv2d(dy, w), dw = conv2d_weight_gradient(dy, g)")
+CONV2D_OP(conv2d_weight_gradient, NULL,
+          "y[k] = sum g[p] x[p stride - padding + k dilation]; "
+          "dx = conv2d_input_gradient(g, dy), dg = conv2d(x, dy)")
 
 /* ---- The call -------------------------------------------------------------------------------------- */
 

@@ -53,7 +53,7 @@ void reel_conv2d_weight_gradient_reference(const void *attributes, const reel_re
                                            reel_reference_array *out, int outputs);
 
 /* conv2d_samples.c */
-enum { REEL_CONV2D_SAMPLES = 12 };
+enum { REEL_CONV2D_SAMPLES = 13 };
 extern const reel_sample reel_conv2d_samples[REEL_CONV2D_SAMPLES],
                          reel_conv2d_input_gradient_samples[REEL_CONV2D_SAMPLES],
                          reel_conv2d_weight_gradient_samples[REEL_CONV2D_SAMPLES];

@@ -11,6 +11,7 @@
     .attributes = &(const reel_conv2d){{sh, sw}, {ph, pw}, {dh, dw}, groups, {h, w}}
 
 const reel_sample reel_conv2d_samples[REEL_CONV2D_SAMPLES] = {
+    {.note = "small", .in = {CONV_IN(1, 1, 3, 3), CONV_IN(1, 1, 2, 2)}, CONV_BY(1, 1, 0, 0, 1, 1, 1, 0, 0)},
     {.note = "plain", .in = {CONV_IN(2, 2, 5, 4), CONV_IN(3, 2, 3, 2)}, CONV_BY(1, 1, 0, 0, 1, 1, 1, 0, 0)},
     {.note = "padded", .in = {CONV_IN(1, 2, 4, 3), CONV_IN(2, 2, 3, 3)}, CONV_BY(1, 1, 1, 2, 1, 1, 1, 0, 0)},
     {.note = "strided", .in = {CONV_IN(2, 1, 6, 7), CONV_IN(2, 1, 2, 3)}, CONV_BY(2, 3, 1, 0, 1, 1, 1, 0, 0)},
@@ -35,6 +36,7 @@ const reel_sample reel_conv2d_samples[REEL_CONV2D_SAMPLES] = {
 };
 
 const reel_sample reel_conv2d_input_gradient_samples[REEL_CONV2D_SAMPLES] = {
+    {.note = "small", .in = {CONV_IN(1, 1, 2, 2), CONV_IN(1, 1, 2, 2)}, CONV_BY(1, 1, 0, 0, 1, 1, 1, 3, 3)},
     {.note = "plain", .in = {CONV_IN(2, 3, 3, 3), CONV_IN(3, 2, 3, 2)}, CONV_BY(1, 1, 0, 0, 1, 1, 1, 5, 4)},
     {.note = "padded", .in = {CONV_IN(1, 2, 4, 5), CONV_IN(2, 2, 3, 3)}, CONV_BY(1, 1, 1, 2, 1, 1, 1, 4, 3)},
     {.note = "strided", .in = {CONV_IN(2, 2, 4, 2), CONV_IN(2, 1, 2, 3)}, CONV_BY(2, 3, 1, 0, 1, 1, 1, 6, 7)},
@@ -59,6 +61,7 @@ const reel_sample reel_conv2d_input_gradient_samples[REEL_CONV2D_SAMPLES] = {
 };
 
 const reel_sample reel_conv2d_weight_gradient_samples[REEL_CONV2D_SAMPLES] = {
+    {.note = "small", .in = {CONV_IN(1, 1, 3, 3), CONV_IN(1, 1, 2, 2)}, CONV_BY(1, 1, 0, 0, 1, 1, 1, 2, 2)},
     {.note = "plain", .in = {CONV_IN(2, 2, 5, 4), CONV_IN(2, 3, 3, 3)}, CONV_BY(1, 1, 0, 0, 1, 1, 1, 3, 2)},
     {.note = "padded", .in = {CONV_IN(1, 2, 4, 3), CONV_IN(1, 2, 4, 5)}, CONV_BY(1, 1, 1, 2, 1, 1, 1, 3, 3)},
     {.note = "strided", .in = {CONV_IN(2, 1, 6, 7), CONV_IN(2, 2, 4, 2)}, CONV_BY(2, 3, 1, 0, 1, 1, 1, 2, 3)},

@@ -260,48 +260,52 @@ static void loss_second_vjp(const reel_call *call, const reel_tensor dy[], reel_
 
 /* ---- The ops ----------------------------------------------------------------------------------- */
 
-#define LOSS_OP(NAME, INPUTS, OUTPUTS, FLAGS, VJP, FORMULA, SAMPLES, COUNT)                          \
+#define LOSS_OP(NAME, INPUTS, OUTPUTS, FLAGS, VJP, FORMULA, SAMPLES, COUNT, EXAMPLE)                 \
     const reel_op reel_op_##NAME = {                                                                 \
         .size = sizeof(reel_op), .name = #NAME, .inputs = INPUTS, .outputs = OUTPUTS,                \
         .attributes = sizeof(reel_cross_entropy), .flags = FLAGS, .shape = reel_xent_shape_rule,     \
         .forward = reel_xent_forward, .vjp = VJP, .formula = FORMULA,                                \
-        .reference = reel_xent_reference, .samples = SAMPLES, .sample_count = COUNT,                 \
+        .example = EXAMPLE, .reference = reel_xent_reference, .samples = SAMPLES, .sample_count = COUNT, \
     }
 
 LOSS_OP(softmax_cross_entropy_with_logits, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_vjp,
         "loss = sum y (-log p), p = softmax(z); dz = u (S p - y), dy = u (-log p)", reel_xent_loss_samples,
-        REEL_XENT_LOSS_SAMPLES);
+        REEL_XENT_LOSS_SAMPLES,
+        "reel_softmax_cross_entropy_with_logits(.labels = b, .logits = a)");
 
 LOSS_OP(sparse_softmax_cross_entropy_with_logits, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_vjp,
         "loss = -log p_label, p = softmax(z); dz = u (p - onehot(label))", reel_xent_sparse_samples,
-        REEL_XENT_SPARSE_SAMPLES);
+        REEL_XENT_SPARSE_SAMPLES,
+        "reel_sparse_softmax_cross_entropy_with_logits(.labels = b, .logits = a)");
 
 LOSS_OP(raw_softmax_cross_entropy_with_logits, 2, 2, 0, loss_raw_vjp,
         "loss = sum y (-log p), backprop = p - y (EXACT: S p - y)", reel_xent_raw_samples,
-        REEL_XENT_RAW_SAMPLES);
+        REEL_XENT_RAW_SAMPLES,
+        "reel_raw_softmax_cross_entropy_with_logits(.features = a, .labels = b)");
 
 LOSS_OP(raw_sparse_softmax_cross_entropy_with_logits, 2, 2, 0, loss_raw_vjp,
         "loss = -log p_label, backprop = p - onehot(label)", reel_xent_raw_sparse_samples,
-        REEL_XENT_RAW_SPARSE_SAMPLES);
+        REEL_XENT_RAW_SPARSE_SAMPLES,
+        "reel_raw_sparse_softmax_cross_entropy_with_logits(.features = a, .labels = b)");
 
 LOSS_OP(softmax_cross_entropy_gradient, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_gradient_vjp,
         "g = u (S p - y); along v: dz = u S p (v - sum p v), dy = u (sum p v - v), du = sum v (S p - y)",
-        reel_xent_gradient_samples, REEL_XENT_GRADIENT_SAMPLES);
+        reel_xent_gradient_samples, REEL_XENT_GRADIENT_SAMPLES, NULL);
 
 LOSS_OP(softmax_cross_entropy_label_gradient, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_label_gradient_vjp,
         "a = u (-log p); along t: dz = u (p sum t - t), du = sum t (-log p)",
-        reel_xent_label_gradient_samples, REEL_XENT_LABEL_GRADIENT_SAMPLES);
+        reel_xent_label_gradient_samples, REEL_XENT_LABEL_GRADIENT_SAMPLES, NULL);
 
 LOSS_OP(softmax_cross_entropy_directional, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_directional_vjp,
         "d = sum v (S p - y); dz = u S p (v - sum p v), dy = u (sum p v - v), dv = u (S p - y)",
-        reel_xent_directional_samples, REEL_XENT_DIRECTIONAL_SAMPLES);
+        reel_xent_directional_samples, REEL_XENT_DIRECTIONAL_SAMPLES, NULL);
 
 LOSS_OP(softmax_cross_entropy_second, REEL_ANY, 1, 0, loss_second_vjp,
         "h = u S p (v - sum p v); along t: dz = h (t - sum p t) - p sum h t, dy = sum h t / S, "
         "du = sum h t / u, dv = u S p (t - sum p t)",
-        reel_xent_second_samples, REEL_XENT_SECOND_SAMPLES);
+        reel_xent_second_samples, REEL_XENT_SECOND_SAMPLES, NULL);
 
 LOSS_OP(softmax_cross_entropy_mixed, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_mixed_vjp,
         "b = u (sum p v - v); along t: dz = u p sum t (v - sum p v), du = sum t (sum p v - v), dv = u (p sum "
         "t - t)",
-        reel_xent_mixed_samples, REEL_XENT_MIXED_SAMPLES);
+        reel_xent_mixed_samples, REEL_XENT_MIXED_SAMPLES, NULL);

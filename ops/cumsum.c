@@ -159,6 +159,7 @@ const reel_op reel_op_cumsum = {
     .size = sizeof(reel_op), .name = "cumsum", .inputs = 1, .outputs = 1, .attributes = sizeof(struct cumsum),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = cumsum_shape, .forward = cumsum_forward, .vjp = cumsum_vjp,
+    .example = "reel_cumsum(a, -1)",
     .formula = "y_i = sum_(j <= i) x_j; dx_i = sum_(j >= i) dy_j", .reference = cumsum_reference,
     REEL_SAMPLES(cumsum_samples),
 };

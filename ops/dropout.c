@@ -226,6 +226,7 @@ const reel_op reel_op_dropout = {
     .size = sizeof(reel_op), .name = "dropout", .inputs = 2, .outputs = 1,
     .attributes = sizeof(struct dropout),
     .flags = REEL_OUTPUT_UNREAD, .shape = dropout_shape, .forward = dropout_forward, .vjp = dropout_vjp,
+    .example = "reel_dropout(a, .5, b)",
     .formula = "y = x / (1 - rate) or 0, by the draw; dx = dy / (1 - rate) or 0, by the same draw",
     .reference = dropout_reference, REEL_SAMPLES(dropout_samples),
 };

@@ -148,6 +148,7 @@ static const reel_sample gather_samples[] = {
         .size = sizeof(reel_op), .name = NAME, .inputs = 2, .outputs = 1,                            \
         .attributes = sizeof(struct gather), .flags = REEL_OUTPUT_UNREAD, .shape = gather_shape,     \
         .forward = gather_forward, .vjp = gather_vjp,                                                \
+        .example = "reel_gather(a, b, 0)",                                                           \
         .formula = "y[j] = x[k[j]] along an axis; dx = dy added up at k",                            \
         .reference = gather_reference, REEL_SAMPLES(gather_samples),                                 \
     }

@@ -107,6 +107,7 @@ static const reel_sample global_norm_samples[] = {
 const reel_op reel_op_global_norm = {
     .size = sizeof(reel_op), .name = "global_norm", .inputs = REEL_ANY, .outputs = 1,
     .shape = global_norm_shape, .forward = global_norm_forward, .vjp = global_norm_vjp,
+    .example = "reel_global_norm(REEL_TENSORS(a, b))",
     .formula = "y = sqrt(sum x_i x_i) over all inputs; dx = x dy / y",
     .reference = global_norm_reference, REEL_SAMPLES(global_norm_samples),
 };

@@ -205,6 +205,7 @@ const reel_op reel_op_layer_norm = {
     .size = sizeof(reel_op), .name = "layer_norm", .inputs = REEL_ANY, .outputs = 1,
     .attributes = sizeof(struct layer_norm), .flags = REEL_OUTPUT_UNREAD,
     .shape = layer_norm_shape, .forward = layer_norm_forward, .vjp = layer_norm_vjp,
+    .example = "reel_layer_norm(a, .weight = b, .bias = c)",
     .formula = "y = h w + b, h = (x - mean) r, r = 1 / sqrt(var + eps); "
                "dx = r (g - mean g - h mean(g h)), g = dy w",
     .reference = layer_norm_reference, REEL_SAMPLES(layer_norm_samples),

@@ -270,7 +270,7 @@ static const reel_sample max_samples[] = {
     const reel_op reel_op_##WORD = {                                                                 \
         .size = sizeof(reel_op), .name = #WORD, .inputs = 1, .outputs = 1,                           \
         .attributes = sizeof(reel_reduce), .flags = REEL_OUTPUT_UNREAD, .shape = max_shape,          \
-        .forward = WORD##_forward, .vjp = WORD##_vjp,                                                \
+        .forward = WORD##_forward, .vjp = WORD##_vjp, .example = "reel_" #WORD "(a)",                \
         .formula = "y = " #WORD " x; dx_i = dy / t where x_i = y, t times, else 0",                  \
         .reference = WORD##_reference, REEL_SAMPLES(max_samples),                                    \
     };                                                                                               \

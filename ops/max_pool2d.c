@@ -140,6 +140,8 @@ static void max_pool_reference(const void *attributes, const reel_reference_arra
 
 #define MAX_POOL(...) &(const reel_window){__VA_ARGS__, {1, 1}}
 static const reel_sample max_pool_samples[] = {
+    {.note = "one image", .in = {{.shape = REEL_SIZES(1, 1, 4, 6)}}, .attributes =
+     MAX_POOL({2, 2}, {2, 2}, {0, 0})},
     {.note = "two by two", .in = {{.shape = REEL_SIZES(2, 2, 4, 6)}}, .attributes =
      MAX_POOL({2, 2}, {2, 2}, {0, 0})},
     {.note = "overlapping, padded", .in = {{.shape = REEL_SIZES(1, 2, 5, 4)}}, .attributes =
@@ -171,6 +173,7 @@ const reel_op reel_op_max_pool2d = {
     .size = sizeof(reel_op), .name = "max_pool2d", .inputs = 1, .outputs = 2,
     .attributes = sizeof(reel_window),
     .shape = max_pool_shape, .forward = max_pool_forward, .vjp = max_pool_vjp,
+    .example = "reel_max_pool2d(a, .kernel = {2, 2})",
     .formula = "y = x[k], the largest of each window; dx = dy added up at k", .reference = max_pool_reference,
     REEL_SAMPLES(max_pool_samples),
 };

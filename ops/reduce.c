@@ -197,6 +197,7 @@ const reel_op reel_op_sum = {
     .size = sizeof(reel_op), .name = "sum", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = sum_shape, .forward = sum_forward, .vjp = sum_vjp,
+    .example = "reel_sum(a)",
     .formula = "y = sum x; dx = dy, stretched", .reference = sum_reference, REEL_SAMPLES(sum_samples),
 };
 
@@ -247,6 +248,7 @@ const reel_op reel_op_mean = {
     .size = sizeof(reel_op), .name = "mean", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = mean_shape, .forward = mean_forward, .vjp = mean_vjp,
+    .example = "reel_mean(a)",
     .formula = "y = sum x / n; dx = dy / n, stretched", .reference = mean_reference, REEL_SAMPLES(mean_samples),
 };
 

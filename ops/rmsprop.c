@@ -139,6 +139,8 @@ const reel_op reel_op_rmsprop = {
     .size = sizeof(reel_op), .name = "rmsprop", .inputs = REEL_ANY, .outputs = 0,
     .attributes = sizeof(struct rmsprop), .flags = REEL_NO_GRADIENT, .writes = reel_update_writes,
     .shape = reel_update_shape, .forward = rmsprop_forward,
+    .example = "reel_rmsprop(.parameters = REEL_TENSORS(b), .gradients = REEL_TENSORS(c), .states = REEL_TENSORS(d), "
+               ".learning_rate = a, .alpha = .9, .weight_decay = .01)",
     .formula = "s = alpha s + (1 - alpha) g g; w = w - learning_rate g / (sqrt(s) + epsilon)",
     .reference = rmsprop_reference, REEL_SAMPLES(rmsprop_samples),
 };

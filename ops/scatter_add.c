@@ -175,6 +175,7 @@ const reel_op reel_op_scatter_add = {
     .size = sizeof(reel_op), .name = "scatter_add", .inputs = 2, .outputs = 1,
     .attributes = sizeof(struct scatter_add), .flags = REEL_OUTPUT_UNREAD,
     .shape = scatter_shape, .forward = scatter_forward, .vjp = scatter_vjp,
+    .example = "reel_scatter_add(a, b, 0, 4)",
     .formula = "y = 0, y[k[j]] += x[j] along an axis; dx = dy gathered", .reference = scatter_reference,
     REEL_SAMPLES(scatter_samples),
 };

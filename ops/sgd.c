@@ -116,6 +116,8 @@ const reel_op reel_op_sgd = {
     .size = sizeof(reel_op), .name = "sgd", .inputs = REEL_ANY, .outputs = 0,
     .attributes = sizeof(struct sgd), .flags = REEL_NO_GRADIENT, .writes = reel_update_writes,
     .shape = reel_update_shape, .forward = sgd_forward,
+    .example = "reel_sgd(.parameters = REEL_TENSORS(b), .gradients = REEL_TENSORS(c), .velocities = REEL_TENSORS(d), "
+               ".learning_rate = a, .momentum = .9, .weight_decay = .01)",
     .formula = "g = gradient + weight_decay w; v = momentum v + g; w = w - learning_rate v",
     .reference = sgd_reference, REEL_SAMPLES(sgd_samples),
 };

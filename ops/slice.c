@@ -102,6 +102,7 @@ static const reel_sample slice_samples[] = {
 const reel_op reel_op_slice = {
     .size = sizeof(reel_op), .name = "slice", .inputs = 1, .outputs = 1, .attributes = sizeof(struct slice),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = slice_shape, .vjp = slice_vjp,
+    .example = "reel_slice(a, 1, 1, 3, 1)",
     .formula = "y = x[start:stop:step]; dx = dy among zeros", .reference = slice_reference, REEL_SAMPLES(slice_samples),
 };
 
@@ -200,6 +201,7 @@ const reel_op reel_op_unslice = {
     .size = sizeof(reel_op), .name = "unslice", .inputs = 1, .outputs = 1, .attributes = sizeof(struct unslice),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = unslice_shape, .forward = unslice_forward, .vjp = unslice_vjp,
+    .example = "reel_unslice(a, 1, 5, 1, 1)",
     .formula = "y = zeros but for y[start::step] = x; dx = dy[start::step]", .reference = unslice_reference,
     REEL_SAMPLES(unslice_samples),
 };

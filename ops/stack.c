@@ -78,6 +78,7 @@ const reel_op reel_op_stack = {
     .size = sizeof(reel_op), .name = "stack", .inputs = REEL_ANY, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = stack_shape, .forward = stack_forward, .vjp = stack_vjp,
+    .example = "reel_stack(REEL_TENSORS(a, b, c))",
     .formula = "y[i] = x_i; dx_i = dy[i]", .reference = stack_reference, REEL_SAMPLES(stack_samples),
 };
 

@@ -245,6 +245,7 @@ static const reel_sample var_samples[] = {
 const reel_op reel_op_var = {
     .size = sizeof(reel_op), .name = "var", .inputs = 1, .outputs = 1, .attributes = sizeof(struct var),
     .flags = REEL_OUTPUT_UNREAD, .shape = var_shape, .forward = var_forward, .vjp = var_vjp,
+    .example = "reel_var(a)",
     .formula = "y = sum (x - mean)^2 / (n - c); dx = dy 2 (x - mean) / (n - c)", .reference = var_reference,
     REEL_SAMPLES(var_samples),
 };

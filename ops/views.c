@@ -116,6 +116,7 @@ static const reel_sample reshape_samples[] = {
 const reel_op reel_op_reshape = {
     .size = sizeof(reel_op), .name = "reshape", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_shape),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = reshape_shape, .vjp = reshape_vjp,
+    .example = "reel_reshape(a, REEL_SHAPE(3, 4))",
     .formula = "y = x in another shape; dx = dy in x's shape", .reference = view_copy, REEL_SAMPLES(reshape_samples),
 };
 
@@ -212,6 +213,7 @@ static const reel_sample permute_samples[] = {
 const reel_op reel_op_permute = {
     .size = sizeof(reel_op), .name = "permute", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_axes),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = permute_shape, .vjp = permute_vjp,
+    .example = "reel_permute(a, REEL_AXES(1, 0))",
     .formula = "y = x with its axes in another order; dx = dy with them in the old one",
     .reference = permute_reference, REEL_SAMPLES(permute_samples),
 };
@@ -276,6 +278,7 @@ static const reel_sample broadcast_samples[] = {
 const reel_op reel_op_broadcast = {
     .size = sizeof(reel_op), .name = "broadcast", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_shape),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = broadcast_shape, .vjp = broadcast_vjp,
+    .example = "reel_broadcast(a, REEL_SHAPE(3, 4))",
     .formula = "y = x stretched; dx = dy summed down", .reference = broadcast_reference, REEL_SAMPLES(broadcast_samples),
 };
 
