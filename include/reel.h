@@ -14,8 +14,9 @@
  *   and every later call on that tape return a failed handle (or false, or NULL) and change nothing.
  *   So a whole training step can be written without a check and asked once, with reel_failed(), at
  *   its end. Only a call whose every tensor is REEL_NONE has no tape to tell. In messages inputs count
- *   from 1, rows, elements and axes from 0. One exception is outside our hands: BLIS, whose inner loops multiply the matrices, aborts
- *   where its start (some 70 KB, once a process) finds no memory; we make sure that there is more first.
+ *   from 1, rows, elements and axes from 0. One exception is outside our hands: BLIS, whose inner loops
+ *   multiply the matrices, aborts where its start (some 70 KB, once a process) finds no memory; we make sure
+ *   that there is more first.
  *
  * Promises.  The same program, seed and inputs give the same bits, with any number of threads.
  *   After the first step a training step makes no call to the allocator. A tape belongs to one
@@ -128,6 +129,7 @@ REEL_API reel_values reel_values_from_f64(reel_dtype dtype, const double *data, 
 
 /* ---- Tensors and tapes ------------------------------------------------------------------------- */
 
+/* Opaque. */
 typedef struct reel_tape reel_tape;
 
 /* A handle to one value on a tape. All zeros is "none"; {tape, 0, 0} is what a failed call returns. */
@@ -145,6 +147,7 @@ typedef struct reel_tensors {
     size_t             count;
 } reel_tensors;
 
+/* REEL_TENSORS(a, b) is a list of two, which lives as long as the block that it is written in. */
 REEL_API reel_tensors reel_tensors_of(const reel_tensor *tensor, size_t count);
 
 #define REEL_TENSORS(...) reel_tensors_of(REEL_LIST_(reel_tensor, __VA_ARGS__))
@@ -223,8 +226,8 @@ typedef struct reel_statistics {
     size_t   node_bytes;                            /* of one node's record                        */
 } reel_statistics;
 
-REEL_API reel_statistics reel_tape_statistics(const reel_tape *tape);
-REEL_API int             reel_tape_threads(const reel_tape *tape);
+REEL_API reel_statistics reel_tape_statistics(const reel_tape *tape);     /* zeros for NULL       */
+REEL_API int             reel_tape_threads(const reel_tape *tape);        /* 0 for NULL           */
 
 
 /* ---- Errors ------------------------------------------------------------------------------------ */
@@ -449,6 +452,7 @@ typedef struct reel_axes {
     int axis[REEL_MAX_RANK];
 } reel_axes;
 
+/* REEL_AXES(0, -1) are the first axis and the last, REEL_AXES() all of them. */
 REEL_API reel_axes reel_make_axes(int count, const int *axis);
 #define REEL_AXES(...)                                                                               \
     reel_make_axes((int)(sizeof((const int[]){0, __VA_ARGS__}) / sizeof(int)) - 1, (const int[]){0, __VA_ARGS__} + 1)
@@ -937,6 +941,7 @@ typedef struct reel_section {
     uint32_t    generation;                         /* ... and that node's generation              */
 } reel_section;
 
+/* What was recorded between two marks of one tape. */
 #define reel_tape_section(...) reel_tape_section_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_section reel_tape_section_at(REEL_PLACE, reel_mark from, reel_mark to);
 
@@ -1191,7 +1196,7 @@ typedef struct reel_blame {
     reel_finding     finding;                       /* its worst derivative; x is the input        */
 } reel_blame;
 
-enum { REEL_FINDINGS = 16, REEL_BLAMES = 4 };
+enum { REEL_FINDINGS = 16, REEL_BLAMES = 4 };       /* the room for them in a report               */
 
 /* A value like any other: nothing in it needs to be freed. Names and places in it belong to the tape. */
 typedef struct reel_gradcheck_report {
@@ -1277,6 +1282,8 @@ typedef struct reel_gradcheck_function_options {
     void          *allocator_user;
 } reel_gradcheck_function_options;
 
+/* reel_gradcheck_function(.forward = f, .backward = g, .x = x, .x_shape = ..., .y_shape = ...) checks g, the
+ * vector-Jacobian product of f at x; the report is that of reel_gradcheck(). */
 #define reel_gradcheck_function(...)                                                                 \
     reel_gradcheck_function_at(REEL_HERE, &(const reel_gradcheck_function_options){                  \
                                               .size = sizeof(reel_gradcheck_function_options), __VA_ARGS__})
@@ -1336,7 +1343,7 @@ typedef struct reel_call {
  * be in[0]. */
 typedef void (*reel_kernel)(int64_t n, const void *const in[], void *out, const void *attributes);
 
-enum { REEL_KERNEL_INPUTS = 3 };
+enum { REEL_KERNEL_INPUTS = 3 };                    /* of an elementwise op, at most               */
 
 /* The kernels of an op: {.of[REEL_F32] = swish_f32, .of[REEL_F64] = swish_f64}. NULL for each dtype that it does
  * not take, and for f16 and bf16 always. */
@@ -1361,8 +1368,9 @@ typedef struct reel_reference_array {
 typedef void (*reel_reference)(const void *attributes, const reel_reference_array *in, int inputs,
                                reel_reference_array *out, int outputs);
 
-enum { REEL_SAMPLE_INPUTS = 4 };
+enum { REEL_SAMPLE_INPUTS = 4 };                    /* of a sample, at most                        */
 
+/* How a sample's input lies in memory: a stretched one repeats its first row with a stride of 0. */
 enum reel_layout { REEL_CONTIGUOUS, REEL_TRANSPOSED, REEL_EVERY_OTHER, REEL_REVERSED, REEL_STRETCHED };
 
 /* What an op is tested with. Values are drawn evenly from [low, high), or from -1 to 1 where both are 0. */

@@ -215,6 +215,7 @@ typedef struct reel_plot_axis {
     size_t             name_count;
 } reel_plot_axis;
 
+/* A picture with two axes. The title, the labels and the series are the caller's. */
 typedef struct reel_plot {
     const char             *title;
     reel_plot_axis          x, y;
@@ -389,7 +390,7 @@ REEL_API bool reel_fans(reel_shape shape, int64_t *fan_in, int64_t *fan_out);
 #define REEL_INIT_(name) REEL_API reel_tensor reel_init_##name##_at(REEL_PLACE, reel_tape *tape,      \
                                                                     reel_shape shape, reel_dtype dtype)
 
-REEL_INIT_(zeros);
+REEL_INIT_(zeros);                                  /* 0 everywhere                                */
 #define reel_init_zeros(...)          reel_init_zeros_at(REEL_HERE, __VA_ARGS__)
 
 /* Mean 0; in [-most, most). */
@@ -485,6 +486,7 @@ REEL_API double reel_schedule_cosine(double rate, double least, int64_t warm_up,
  * half a cosine (Smith and Topin, "Super-convergence", 2018, in PyTorch's form). */
 REEL_API double reel_schedule_one_cycle(double rate, int64_t steps, int64_t t);
 
+/* One of the rates above, chosen by data: the members that the kind has are set. */
 typedef enum reel_schedule_kind {
     REEL_SCHEDULE_CONSTANT,
     REEL_SCHEDULE_STEP,
@@ -502,6 +504,7 @@ typedef struct reel_schedule {
     double             factor;                      /* step                                        */
 } reel_schedule;
 
+/* The rate of step t. */
 REEL_API double reel_schedule_rate(const reel_schedule *schedule, int64_t t);
 
 /* The same, written into the tensor that the optimiser reads. */
