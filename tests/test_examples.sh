@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs the smaller examples and looks at what they print.
 #
-#     test_examples.sh FOLDER_OF_THE_PROGRAMS
+#     test_examples.sh FOLDER_OF_THE_PROGRAMS FOLDER_OF_THEIR_SOURCES
 set -u
 
 folder=$1
+source=$2
 work=$(mktemp -d "${TMPDIR:-/tmp}/reel-test-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -55,10 +56,22 @@ has '^step 200   loss 0\.0000000   line \+2\.0000 t -1\.0000   [0-9]+ allocator 
     fail 'a replay allocates'
 
 example 04_custom_op
-has '^largest difference below 1e-15$'
+has '^PASS: of 15 derivatives 15 agree with differences of y, 0 cannot be told, 0 are wrong$'
 
 example 05_jvp_and_hvp
 has '^H t and the Hessian times t differ by less than 1e-15$'
+
+example 06_hidden_layer_with_adam
+has '^step 300   loss 0\.00[0-9]*   accuracy 1\.000$'
+
+example 07_hessian_vector_product
+has '^arrived at \(1, 1\) within 1e-9$'
+
+# The index names every example that there is.
+for program in "$source"/*.c "$source"/lab/*.c; do
+    name=$(basename "$program")
+    grep -q "$name" "$source/README.md" || { : >"$work/out"; : >"$work/err"; fail "examples/README.md lacks $name"; }
+done
 
 # The experiments of the gradient lab, each with its picture.
 for name in v_curve surviving_digits v1_against_v2 newton; do
