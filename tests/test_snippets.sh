@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles and runs every C snippet of the README and the docs, and compares what it prints with the ```text block
 # that follows it. A snippet without main() is the body of one: it gets a tape called `tape`, and must not fail it.
+# One that begins with "/* FOLDER/FILE.c:" is a file of the library, and is only compiled.
 #
 #     test_snippets.sh SOURCE BUILD [COMPILER]
 set -eu
@@ -28,6 +29,13 @@ for snippet in "$work"/*.c; do
     [ -f "$snippet" ] || continue
     count=$((count + 1))
     name=$(basename "$snippet" .c)
+    if head -n 1 "$snippet" | grep -q '^/\* [a-z]*/[a-z_0-9]*\.c:'; then
+        "$compiler" -std=gnu11 -Wall -Wextra -Werror -I"$source/include" -I"$source" -c "$snippet" -o "$work/file.o" || {
+            echo "FAILED to compile: $name"
+            failed=1
+        }
+        continue
+    fi
     if ! grep -q 'int main(' "$snippet"; then
         { printf '#include <reel.h>\n#include <reel_train.h>\n#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>\n'
           printf 'int main(void)\n{\nreel_tape *tape = reel_tape_new();\n#line 1 "%s"\n' "$name"
