@@ -1,7 +1,8 @@
 #!/bin/sh
 # Compiles and runs every C snippet of the README and the docs, and compares what it prints with the ```text block
-# that follows it. A snippet without main() is the body of one: it gets a tape called `tape`, and must not fail it.
-# One that begins with "/* FOLDER/FILE.c:" is a file of the library, and is only compiled.
+# that follows it; one that prints must have such a block. A snippet without main() is the body of one: it gets a
+# tape called `tape`, and must not fail it. One that begins with "/* FOLDER/FILE.c:" is a file of the library, and is
+# only compiled.
 #
 #     test_snippets.sh SOURCE BUILD [COMPILER]
 set -eu
@@ -56,6 +57,9 @@ for snippet in "$work"/*.c; do
         failed=1
     elif [ -f "$work/$name.text" ] && ! diff -u "$work/$name.text" "$work/out"; then
         echo "FAILED: $name prints something else"
+        failed=1
+    elif [ -s "$work/out" ] && [ ! -f "$work/$name.text" ]; then
+        echo "FAILED: $name prints something that its page does not show"
         failed=1
     fi
 done
