@@ -1,9 +1,9 @@
 /* reel-ops HEADER: writes the reference of the ops, docs/ops.md, to standard output.
  *
- * Nothing in it is written by hand but this frame. Formulas and calls are those of the op table; dtypes, shapes,
- * derivatives and errors are found by running each op on its samples; the example is the call on the first
- * sample with short numbers, and what it prints. HEADER is include/reel.h, which says which ops have a call.
- * Exit status 1, and the op's name, where an op says too little of itself. */
+ * Nothing in it is written by hand but this frame. Formulas and calls are those of the op table; dtypes,
+ * shapes, derivatives and errors are found by running each op on its samples; the example is the call on the
+ * first sample with short numbers, and what it prints. HEADER is include/reel.h, which says which ops have a
+ * call. Exit status 1, and the op's name, where an op says too little of itself. */
 #include "tools/op_samples.h"
 
 #include <math.h>
@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPS_TEXT = 4096, OPS_SHAPES = 4, OPS_ERRORS = 4, OPS_ORDERS = 3, OPS_MOST_ELEMENTS = 100 };
+enum { OPS_TEXT = 4096, OPS_CALL = 512, OPS_SHAPES = 4, OPS_ERRORS = 4, OPS_ORDERS = 3,
+       OPS_MOST_ELEMENTS = 100 };
 
 static const char ops_input_names[] = "abcd";
 
@@ -56,9 +57,9 @@ static bool ops_call(const reel_op *op, const char *header, char *call, size_t b
     return !op->attributes && op->inputs != REEL_ANY;
 }
 
-/* ---- What running an op on its samples tells ------------------------------------------------------------- */
+/* ---- What running an op on its samples tells ------------------------------------------------------------ */
 
-/* The sample in one dtype, and whether the op took it. The last output stands for all. */
+/* The sample in one dtype, and whether the op took it. y is its first floating output. */
 static bool ops_try(op_sample *sample, reel_tape *tape, const reel_op *op, int index, reel_dtype dtype,
                     reel_tensor *y)
 {
@@ -124,38 +125,42 @@ static void ops_shape_text(reel_shape shape, char *text, size_t bytes)
     snprintf(text + at, bytes - at, "]");
 }
 
-/* Inputs and results of some samples, each once. */
+/* The inputs and the first result of a sample, "[4,3] [3] -> [4,3]"; false where it fails. */
+static bool ops_shape_line(const reel_op *op, int index, char *line)
+{
+    reel_tape *tape = reel_tape_new();
+    op_sample sample;
+    reel_tensor y[OP_SAMPLE_OUTPUTS];
+    char one[96];
+    bool good = op_sample_make(&sample, tape, op, index, REEL_F32) &&
+                reel_apply(op, reel_tensors_of(sample.input, (size_t)sample.inputs), sample.sample->attributes, y,
+                           op->outputs);
+    strcpy(line, " `");
+    for (int i = 0; good && i < sample.inputs; i++) {
+        ops_shape_text(reel_shape_of(sample.input[i]), one, sizeof one);
+        strcat(strcat(line, i ? " " : ""), one);
+    }
+    if (good && op->outputs) {
+        ops_shape_text(reel_shape_of(y[0]), one, sizeof one);
+        strcat(strcat(line, " -> "), one);
+    }
+    strcat(line, "`");
+    reel_tape_free(tape);
+    op_sample_free(&sample);
+    return good;
+}
+
+/* Some samples, each line once. */
 static void ops_print_shapes(const reel_op *op)
 {
-    char shown[OPS_TEXT] = "- shapes:";
+    char shown[OPS_TEXT] = "- shapes:", line[512];
     int count = 0;
     for (int i = 0; i < (int)op->sample_count && count < OPS_SHAPES; i++) {
-        reel_tape *tape = reel_tape_new();
-        op_sample sample;
-        reel_tensor y;
-        char line[256] = " `", one[96];
-        bool good = !op->samples[i].error && ops_elements(op, &op->samples[i]) < OPS_MOST_ELEMENTS &&
-                    op_sample_make(&sample, tape, op, i, REEL_F32);
-        reel_tensor all[OP_SAMPLE_OUTPUTS];
-        good = good && reel_apply(op, reel_tensors_of(sample.input, (size_t)sample.inputs),
-                                  sample.sample->attributes, all, op->outputs);
-        for (int k = 0; good && k < sample.inputs; k++) {
-            ops_shape_text(reel_shape_of(sample.input[k]), one, sizeof one);
-            strcat(strcat(line, one), k + 1 < sample.inputs ? " " : "");
-        }
-        y = good && op->outputs ? all[0] : REEL_NONE;
-        if (good && op->outputs) {
-            ops_shape_text(reel_shape_of(y), one, sizeof one);
-            strcat(strcat(line, " -> "), one);
-        }
-        strcat(line, "`");
-        if (good && !strstr(shown, line)) {
-            strcat(strcat(shown, count ? "," : ""), line);
-            count++;
-        }
-        reel_tape_free(tape);
-        if (good)
-            op_sample_free(&sample);
+        if (op->samples[i].error || ops_elements(op, &op->samples[i]) >= OPS_MOST_ELEMENTS ||
+            !ops_shape_line(op, i, line) || strstr(shown, line))
+            continue;
+        strcat(strcat(shown, count ? "," : ""), line);
+        count++;
     }
     printf("%s\n", shown);
 }
@@ -209,7 +214,7 @@ static void ops_print_errors(const reel_op *op)
     }
 }
 
-/* ---- The example ------------------------------------------------------------------------------------------- */
+/* ---- The example --------------------------------------------------------------------------------------- */
 
 /* Short numbers from the sample's range: steps of a power of two, whose sums are short too, or of ten. */
 static void ops_draw(const reel_sample *sample, int input, reel_dtype dtype, int64_t count, double *value)
@@ -256,7 +261,7 @@ static reel_tensor ops_make_input(reel_tape *tape, const reel_sample *sample, in
     }
     printf("));\n");
     reel_values values = reel_values_from_f64(dtype, value, (size_t)count);
-    reel_tensor x = reel_dtype_is_float(dtype) ? reel_variable(tape, shape, values) : reel_constant(tape, shape, values);
+    reel_tensor x = *kind == 'v' ? reel_variable(tape, shape, values) : reel_constant(tape, shape, values);
     free(value);
     return x;
 }
@@ -336,7 +341,7 @@ static bool ops_print_example(const reel_op *op, const char *call)
     return good;
 }
 
-/* ---- The page ------------------------------------------------------------------------------------------------ */
+/* ---- The page ------------------------------------------------------------------------------------------ */
 
 static bool ops_print_op(const reel_op *op, const char *call)
 {
@@ -364,38 +369,57 @@ static char *ops_read(const char *path)
 
 static const char ops_head[] =
     "# The ops\n\n"
-    "Made by `build/tools/reel-ops include/reel.h`; do not edit. The formula of an op is the one in its file, where y\n"
-    "is the result, dy the gradient that comes into it, and dx the one that goes into x. All the rest was found by\n"
-    "running the op on the samples that its tests use: the dtypes it takes, some shapes, how often it can be\n"
-    "differentiated, and what it says of wrong calls. Inputs are called `a`, `b`, `c` and `d`, in order. Each example runs as\n"
-    "it stands on a `tape`; it prints the result and then the gradients of its sum. What each argument means is in\n"
-    "[include/reel.h](../include/reel.h).\n";
+    "Made by `build/tools/reel-ops include/reel.h`; do not edit. The formula of an op is the one in its file,\n"
+    "where y is the result, dy the gradient that comes into it, and dx the one that goes into x. All the rest was\n"
+    "found by running the op on the samples that its tests use: the dtypes it takes, some shapes, how often it can\n"
+    "be differentiated, and what it says of wrong calls. Inputs are called `a`, `b`, `c` and `d`, in order. Each\n"
+    "example runs as it stands on a `tape`; it prints the result and then the gradients of its sum. What each\n"
+    "argument means is in [include/reel.h](../include/reel.h).\n\n";
 
-static const char ops_rest[] = "\n\n## Ops that only gradients record\n\n| op | formula |\n|---|---|\n";
+/* The head, and a list of the ops that have a call. False where an op says too little of itself. */
+static bool ops_print_list(const char *header)
+{
+    char call[OPS_CALL];
+    const char *comma = "";
+    printf("%s", ops_head);
+    for (size_t i = 0; i < reel_op_count(); i++) {
+        const reel_op *op = reel_op_in_table(i);
+        if (!op->formula || !op->sample_count || !ops_call(op, header, call, sizeof call)) {
+            fprintf(stderr, "%s: no formula, no sample, or no example\n", op->name);
+            return false;
+        }
+        if (*call) {
+            printf("%s[%s](#%s)", comma, op->name, op->name);
+            comma = ",\n";
+        }
+    }
+    return true;
+}
+
+static bool ops_print_all(const char *header)
+{
+    char call[OPS_CALL];
+    bool good = true;
+    for (size_t i = 0; i < reel_op_count(); i++) {
+        ops_call(reel_op_in_table(i), header, call, sizeof call);
+        if (*call)
+            good &= ops_print_op(reel_op_in_table(i), call);
+    }
+    printf("\n\n## Ops that only gradients record\n\n| op | formula |\n|---|---|\n");
+    for (size_t i = 0; i < reel_op_count(); i++) {
+        ops_call(reel_op_in_table(i), header, call, sizeof call);
+        if (!*call)
+            printf("| `%s` | %s |\n", reel_op_in_table(i)->name, reel_op_in_table(i)->formula);
+    }
+    return good;
+}
 
 int main(int argc, char **argv)
 {
-    char *header = argc == 2 ? ops_read(argv[1]) : NULL, call[512];
-    int bad = !header || !*header;
-    bool first = true;
-    if (bad)
+    char *header = argc == 2 ? ops_read(argv[1]) : NULL;
+    if (!header || !*header)
         fprintf(stderr, "usage: reel-ops HEADER > docs/ops.md\n");
-    printf("%s\n", ops_head);
-    for (int pass = 0; pass < 3 && !bad; pass++)
-        for (size_t i = 0; i < reel_op_count(); i++) {
-            const reel_op *op = reel_op_in_table(i);
-            if (!op->formula || !op->sample_count || !ops_call(op, header, call, sizeof call)) {
-                fprintf(stderr, "%s: no formula, no sample, or no example\n", op->name);
-                bad = 1;
-            } else if (pass == 0 && *call) {
-                printf("%s[%s](#%s)", i ? ",\n" : "", op->name, op->name);
-            } else if (pass == 1 && *call) {
-                bad |= !ops_print_op(op, call);
-            } else if (pass == 2 && !*call) {
-                printf("%s| `%s` | %s |\n", first ? ops_rest : "", op->name, op->formula);
-                first = false;
-            }
-        }
+    bool good = header && *header && ops_print_list(header) && ops_print_all(header);
     free(header);
-    return bad;
+    return !good;
 }
