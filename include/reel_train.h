@@ -179,6 +179,7 @@ typedef struct reel_batches_position {
     int64_t  shuffled;                              /* 0: the images' own order                    */
 } reel_batches_position;
 
+/* Where an iteration stands: what reel_batches_resume() goes on from. */
 REEL_API reel_batches_position reel_batches_tell(const reel_batches *batches);
 
 /* False, with an error and nothing changed, for a step that is not in the epoch. Costs as much as a
@@ -374,7 +375,9 @@ typedef struct reel_csv {
     size_t       memory_bytes[6];
 } reel_csv;
 
+/* Reads a table with the options set in it. False, with `error` and nothing to free, where the file is not one. */
 REEL_API bool reel_csv_read(reel_csv *table, const char *path, const reel_io *io);
+/* Frees what was read; the options stay. */
 REEL_API void reel_csv_free(reel_csv *table);
 
 

@@ -4,12 +4,13 @@
 # tape called `tape`, and must not fail it. One that begins with "/* FOLDER/FILE.c:" is a file of the library, and is
 # only compiled.
 #
-#     test_snippets.sh SOURCE BUILD [COMPILER]
+#     test_snippets.sh SOURCE BUILD [COMPILER...]
 set -eu
 
 source=$1
 build=$2
-compiler=${3:-cc}
+shift 2
+[ $# -gt 0 ] || set -- cc
 work=$(mktemp -d "${TMPDIR:-/tmp}/reel-snippets-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
@@ -31,7 +32,7 @@ for snippet in "$work"/*.c; do
     count=$((count + 1))
     name=$(basename "$snippet" .c)
     if head -n 1 "$snippet" | grep -q '^/\* [a-z]*/[a-z_0-9]*\.c:'; then
-        "$compiler" -std=gnu11 -Wall -Wextra -Werror -I"$source/include" -I"$source" -c "$snippet" -o "$work/file.o" || {
+        "$@" -std=gnu11 -Wall -Wextra -Werror -I"$source/include" -I"$source" -c "$snippet" -o "$work/file.o" || {
             echo "FAILED to compile: $name"
             failed=1
         }
@@ -45,7 +46,7 @@ for snippet in "$work"/*.c; do
           printf 'int failed = reel_failed(tape);\nreel_tape_free(tape);\nreturn failed;\n}\n'
         } >"$work/whole" && mv "$work/whole" "$snippet"
     fi
-    if ! "$compiler" -std=gnu11 -Wall -Wextra -Werror -Wno-unused-variable -Wno-unused-but-set-variable \
+    if ! "$@" -std=gnu11 -Wall -Wextra -Werror -Wno-unused-variable -Wno-unused-but-set-variable \
         -I"$source/include" "$snippet" -o "$work/program" -L"$build" -Wl,-rpath,"$build" -lreel -lm \
         2>"$work/errors"; then
         echo "FAILED to compile: $name"
