@@ -71,7 +71,7 @@ static bool readable(const char *file, int line, const char *what, reel_tensor x
 
 const void *reel_data(reel_tensor x)
 {
-    return reel_failed(x.tape) || !readable(NULL, 0, "data", x) ? NULL : reel_node_data(x.tape, access_node(x));
+    return reel_failed(x.tape) || !readable(NULL, 0, "data", x) ? NULL : reel_node_data(access_node(x));
 }
 
 void reel_strides_of(reel_tensor x, int64_t strides[REEL_MAX_RANK])
@@ -120,7 +120,7 @@ bool reel_read_at(REEL_PLACE, reel_tensor x, void *buffer, size_t bytes)
     if (bytes != wanted || (!buffer && wanted))
         return reel_tape_fail(x.tape, file, line, "read", "a buffer of %zu bytes for %s, which has %zu",
                               buffer ? bytes : 0, reel_describe(x).text, wanted);
-    reel_array array = reel_node_array(x.tape, node);
+    reel_array array = reel_node_array(node);
     reel_array_get(&array, array.dtype, buffer);
     return true;
 }
@@ -133,7 +133,7 @@ bool reel_read_f64_at(REEL_PLACE, reel_tensor x, double *buffer, size_t count)
     if (count != (size_t)node->count || (!buffer && count))
         return reel_tape_fail(x.tape, file, line, "read_f64", "a buffer of %zu elements for %s, which has %lld",
                               buffer ? count : 0, reel_describe(x).text, (long long)node->count);
-    reel_array array = reel_node_array(x.tape, node);
+    reel_array array = reel_node_array(node);
     reel_array_get(&array, REEL_F64, buffer);
     return true;
 }
@@ -148,6 +148,6 @@ double reel_item_at(REEL_PLACE, reel_tensor x)
         reel_tape_fail(x.tape, file, line, "item", "%s does not have exactly one element", reel_describe(x).text);
         return value;
     }
-    reel_convert(REEL_F64, &value, (reel_dtype)node->dtype, reel_node_data(x.tape, node), 1);
+    reel_convert(REEL_F64, &value, (reel_dtype)node->dtype, reel_node_data(node), 1);
     return value;
 }

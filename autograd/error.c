@@ -113,7 +113,7 @@ reel_description reel_describe(reel_tensor x)
     return description;
 }
 
-/* What is wrong with a handle, or NULL. */
+/* What is wrong with a handle whose value cannot be read. */
 static const char *handle_fault(const reel_tape *tape, reel_tensor x)
 {
     if (!x.tape)
@@ -129,17 +129,13 @@ static const char *handle_fault(const reel_tape *tape, reel_tensor x)
         return "has no value";
     if (node->flags & REEL_NODE_RECYCLED)
         return "was a temporary of a final gradient";
-    if (!(node->flags & REEL_NODE_COMPUTED))
-        return "is not computed: the last replay failed at it or before it";
-    return NULL;
+    return "is not computed: the last replay failed at it or before it";
 }
 
-bool reel_usable(const char *file, int line, const char *what, reel_tensor x)
+bool reel_refuse(const char *file, int line, const char *what, reel_tensor x)
 {
-    if (reel_failed(x.tape))
-        return false;
-    const char *fault = handle_fault(x.tape, x);
-    return !fault || reel_tape_fail(x.tape, file, line, what, "the tensor %s", fault);
+    return !reel_failed(x.tape) &&
+           reel_tape_fail(x.tape, file, line, what, "the tensor %s", handle_fault(x.tape, x));
 }
 
 bool reel_can_be_set(const char *file, int line, const char *what, reel_tensor x)
@@ -148,8 +144,7 @@ bool reel_can_be_set(const char *file, int line, const char *what, reel_tensor x
     return mending || reel_usable(file, line, what, x);
 }
 
-bool reel_usable_input(reel_tape *tape, const char *file, int line, const char *op, int position, reel_tensor x)
+bool reel_refuse_input(reel_tape *tape, const char *file, int line, const char *op, int position, reel_tensor x)
 {
-    const char *fault = handle_fault(tape, x);
-    return !fault || reel_tape_fail(tape, file, line, op, "input %d %s", position + 1, fault);
+    return reel_tape_fail(tape, file, line, op, "input %d %s", position + 1, handle_fault(tape, x));
 }

@@ -1,97 +1,14 @@
 /* The reverse sweep. From y back to the xs, along paths between them only, each node's VJP records what it
  * adds to the gradients of its inputs. What is recorded are ordinary nodes, so that they can be replayed,
- * printed and differentiated again.
- *
- * Contributions to one gradient are summed in the memory of the first where nobody else can see it, and
- * memory that nobody can see any more serves the next temporary: in a final sweep each temporary, else the
- * contributions that were added to a sum. Both rest on counts of the gradients that wait in a base's memory
- * (pins) and on the flag USED of a node that another one reads. */
-#include "autograd/tape.h"
-#include "autograd/accumulate.h"
+ * printed and differentiated again. How contributions are summed, and what becomes of their memory, stands in
+ * sweep_memory.c. */
+#include "autograd/sweep.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 
 #include <string.h>
 
-enum { SWEEP_FEW = 8, SWEEP_OUTPUTS = 8, SWEEP_PROBES = 8 };
-
-struct sweep {
-    reel_tape  *tape;
-    const char *file;
-    int         line;
-    uint32_t    y, lowest;                          /* nodes between which the paths lie           */
-    uint32_t    first;                              /* the first node of the sweep's own           */
-    bool        final;
-};
-
-/* ---- Memory ------------------------------------------------------------------------------------------- */
-
-static int piece_bucket(size_t bytes)
-{
-    return 63 - __builtin_clzll(bytes);
-}
-
-static void *pieces_take(reel_piece **list, size_t bytes)
-{
-    for (int probe = 0; *list && probe < SWEEP_PROBES; probe++, list = &(*list)->next)
-        if ((*list)->bytes >= bytes) {
-            reel_piece *piece = *list;
-            *list = piece->next;
-            return piece;
-        }
-    return NULL;
-}
-
-/* A piece must be able to hold its own place in a list. */
-static size_t piece_size(size_t bytes)
-{
-    return bytes > sizeof(reel_piece) ? bytes : sizeof(reel_piece);
-}
-
-void *reel_sweep_get(reel_tape *tape, size_t bytes)
-{
-    bytes = piece_size(bytes);
-    int bucket = piece_bucket(bytes);
-    void *piece = bucket < REEL_BUCKETS ? pieces_take(&tape->free_pieces[bucket], bytes) : NULL;
-    return piece ? piece : reel_tape_get(tape, bytes);
-}
-
-static void recycle(const struct sweep *s, uint32_t id)
-{
-    reel_node *base = reel_node_at(s->tape, id);
-    size_t bytes = piece_size((size_t)base->count * reel_dtype_size(base->dtype));
-    int bucket = piece_bucket(bytes);
-    base->flags |= REEL_NODE_RECYCLED;
-    if (bucket >= REEL_BUCKETS)
-        return;
-    reel_piece *piece = base->data;
-    *piece = (reel_piece){.next = s->tape->free_pieces[bucket], .bytes = bytes};
-    s->tape->free_pieces[bucket] = piece;
-}
-
-static reel_node *base_of(const struct sweep *s, uint32_t id)
-{
-    return reel_node_at(s->tape, reel_node_at(s->tape, id)->base);
-}
-
-/* Whether the sweep made this base's memory and may do with it what it likes once no gradient waits in it. */
-static bool is_temporary(const struct sweep *s, uint32_t base)
-{
-    const reel_node *node = reel_node_at(s->tape, base);
-    return base >= s->first && node->op && node->base == base && !(node->flags & REEL_NODE_RECYCLED);
-}
-
-/* Whether this gradient is a sum or a contribution that nothing else reads or will read: its memory can be
- * added to, or used again. Without `final`, a later gradient of this gradient may want the value. */
-static bool is_private(const struct sweep *s, uint32_t id, uint32_t waiting)
-{
-    const reel_node *node = reel_node_at(s->tape, id);
-    if (!is_temporary(s, node->base) || node->flags & REEL_NODE_USED)
-        return false;
-    const reel_node *base = reel_node_at(s->tape, node->base);
-    bool whole = node == base || node->op == &reel_op_accumulate;
-    return whole && base->pins == waiting && (s->final || base->op->flags & REEL_OUTPUT_UNREAD);
-}
+enum { SWEEP_FEW = 8 };
 
 /* ---- Paths -------------------------------------------------------------------------------------------- */
 
@@ -104,12 +21,12 @@ static void put_on_path(reel_tape *tape, uint32_t id)
 {
     reel_node *node = reel_node_at(tape, id);
     node->sweep = tape->sweep;
-    node->gradient = 0;
+    node->gradient = NULL;
 }
 
 /* Marks what depends on the xs by way of differentiable ops. Every stretch of nodes is walked in the order of
  * recording, so inputs come before what reads them and nothing recurses. */
-static void mark_paths(const struct sweep *s, reel_tensors xs)
+static void mark_paths(const reel_sweep *s, reel_tensors xs)
 {
     reel_tape *tape = s->tape;
     tape->sweep++;
@@ -128,74 +45,30 @@ static void mark_paths(const struct sweep *s, reel_tensors xs)
     }
 }
 
-/* ---- Contributions ------------------------------------------------------------------------------------ */
-
-static void wait_in(const struct sweep *s, uint32_t target, uint32_t gradient)
-{
-    reel_node_at(s->tape, target)->gradient = gradient;
-    base_of(s, gradient)->pins++;
-}
-
-static bool add_contribution(const struct sweep *s, uint32_t target, uint32_t added)
-{
-    uint32_t sum = reel_node_at(s->tape, target)->gradient;
-    if (!sum) {
-        wait_in(s, target, added);
-        return true;
-    }
-    reel_tensor a = reel_handle(s->tape, sum), b = reel_handle(s->tape, added), total;
-    bool spare = is_private(s, added, 0);
-    if (is_private(s, sum, 1))
-        total = reel_accumulate(a, b);
-    else if (spare)
-        total = reel_accumulate(b, a);
-    else
-        total = reel_add_at(s->file, s->line, a, b);
-    if (!total.node)
-        return false;
-    uint32_t old = reel_node_at(s->tape, sum)->base, base = reel_node_at(s->tape, added)->base;
-    wait_in(s, target, total.node);
-    if (--reel_node_at(s->tape, old)->pins == 0 && s->final && is_temporary(s, old))
-        recycle(s, old);
-    if (spare && reel_node_at(s->tape, total.node)->base != base)
-        recycle(s, base);
-    return true;
-}
-
 /* ---- One node ------------------------------------------------------------------------------------------- */
 
-struct vjp_call {
-    reel_tensor input[SWEEP_FEW], dx[SWEEP_FEW];
-    bool        wanted[SWEEP_FEW];
-    reel_tensor output[SWEEP_OUTPUTS], dy[SWEEP_OUTPUTS];
-    reel_tensor *inputs, *dxs;
-    bool        *wanteds;
-};
-
-static bool vjp_room(const struct sweep *s, struct vjp_call *v, uint32_t inputs)
+/* Room for a node with more inputs than there was room for so far. */
+static bool more_inputs(reel_sweep *s, uint32_t inputs)
 {
-    v->inputs = v->input;
-    v->dxs = v->dx;
-    v->wanteds = v->wanted;
-    if (inputs <= SWEEP_FEW)
-        return true;
-    v->inputs = reel_tape_get(s->tape, inputs * sizeof *v->inputs);
-    v->dxs = reel_tape_get(s->tape, inputs * sizeof *v->dxs);
-    v->wanteds = reel_tape_get(s->tape, inputs * sizeof *v->wanteds);
-    return (v->inputs && v->dxs && v->wanteds) ||
-           reel_tape_out_of_memory(s->tape, s->file, s->line, "gradient", inputs * 2 * sizeof *v->inputs);
+    reel_vjp_call *v = &s->vjp;
+    v->x = reel_tape_get(s->tape, inputs * sizeof *v->x);
+    v->dx = reel_tape_get(s->tape, inputs * sizeof *v->dx);
+    v->wanted = reel_tape_get(s->tape, inputs * sizeof *v->wanted);
+    v->contribution = reel_tape_get(s->tape, inputs * sizeof *v->contribution);
+    s->inputs = inputs;
+    return (v->x && v->dx && v->wanted && v->contribution) ||
+           reel_tape_out_of_memory(s->tape, s->file, s->line, "gradient", inputs * 3 * sizeof *v->x);
 }
 
 /* A VJP is computed from the values that the node read; where one of them has been overwritten since, it
  * would mix old and new. */
-static bool still_as_read(const struct sweep *s, const reel_node *node)
+static bool still_as_read(const reel_sweep *s, const reel_node *node)
 {
-    if (node->executed == s->tape->clock || node->op->flags & REEL_OP_IN_SWEEP ||
-        reel_node_at(s->tape, node->base) != node)
-        return true;                                /* nothing was written since, or it is a view  */
+    if (node->op->flags & REEL_OP_IN_SWEEP || node->base != node)
+        return true;                                /* a sum of the sweep's own, or a view         */
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; i < node->inputs; i++) {
-        const reel_node *base = base_of(s, input[i]), *in = reel_node_at(s->tape, input[i]);
+        const reel_node *in = reel_node_at(s->tape, input[i]), *base = in->base;
         if (in->executed > node->executed)
             return reel_tape_fail(s->tape, s->file, s->line, "gradient",
                                   "%s at %s:%d read %s, recorded at %s:%d, which was computed again since: replay "
@@ -213,7 +86,7 @@ static bool still_as_read(const struct sweep *s, const reel_node *node)
     return true;
 }
 
-static bool can_go_through(const struct sweep *s, const reel_node *node)
+static bool can_go_through(const reel_sweep *s, const reel_node *node)
 {
     if (node->flags & REEL_NODE_FINAL)
         return reel_tape_fail(s->tape, s->file, s->line, "gradient",
@@ -222,96 +95,115 @@ static bool can_go_through(const struct sweep *s, const reel_node *node)
     if (!node->op->vjp)
         return reel_tape_fail(s->tape, s->file, s->line, "gradient", "%s at %s:%d has no VJP", node->op->name,
                               node->file, node->line);
-    return still_as_read(s, node);
+    return node->executed >= s->tape->leaf_written || still_as_read(s, node);
 }
 
-static bool dx_fits(const struct sweep *s, const reel_node *node, uint32_t i, reel_tensor dx)
+/* The node of a gradient of x, or NULL where it cannot be one. */
+static inline reel_node *gradient_fits(const reel_sweep *s, const reel_node *x, reel_tensor dx)
+{
+    reel_node *gradient = reel_node_of(s->tape, dx);
+    return gradient && reel_alike(gradient, x) ? gradient : NULL;
+}
+
+static bool gradient_misfit(const reel_sweep *s, const reel_node *node, uint32_t i, reel_tensor dx)
 {
     if (!reel_on_tape(s->tape, dx))
         return reel_tape_fail(s->tape, s->file, s->line, "gradient",
                               "the VJP of %s at %s:%d gave no tensor of this tape for input %u", node->op->name,
                               node->file, node->line, i + 1);
-    const reel_node *x = reel_node_at(s->tape, reel_node_inputs(node)[i]), *g = reel_node_at(s->tape, dx.node);
-    if (g->dtype == x->dtype && reel_same_sizes(g->rank, g->shape, x->rank, x->shape))
-        return true;
     return reel_tape_fail(s->tape, s->file, s->line, "gradient",
                           "the VJP of %s at %s:%d gave %s for input %u, which is %s", node->op->name, node->file,
                           node->line, reel_describe(dx).text, i + 1,
                           reel_describe(reel_handle(s->tape, reel_node_inputs(node)[i])).text);
 }
 
-static void fill_vjp(const struct sweep *s, uint32_t head, struct vjp_call *v)
+/* Whether any gradient is wanted of the node's inputs. */
+static bool fill_inputs(const reel_sweep *s, const reel_node *node, const reel_vjp_call *v)
 {
-    const reel_node *node = reel_node_at(s->tape, head);
-    const uint32_t *input = reel_node_inputs(node);
-    for (uint32_t i = 0; i < node->inputs; i++) {
-        v->inputs[i] = reel_handle(s->tape, input[i]);
-        v->dxs[i] = REEL_NONE;
-        v->wanteds[i] = input[i] >= s->lowest && on_path(s->tape, input[i]);
+    const uint32_t *input = reel_node_inputs(node), inputs = node->inputs, sweep = s->tape->sweep;
+    reel_tensor *x = v->x, *dx = v->dx;
+    reel_contribution *c = v->contribution;
+    bool *wanted = v->wanted, any = false;
+    for (uint32_t i = 0; i < inputs; i++) {
+        reel_node *in = reel_node_at(s->tape, input[i]);
+        x[i] = reel_handle_to(s->tape, in);
+        dx[i] = REEL_NONE;
+        c[i] = (reel_contribution){.target = in};
+        any |= wanted[i] = in->sweep == sweep;
     }
-    for (int i = 0; i < node->outputs; i++) {
-        const reel_node *out = reel_node_at(s->tape, head + (uint32_t)i);
-        v->output[i] = reel_handle(s->tape, head + (uint32_t)i);
-        bool arrived = out->sweep == s->tape->sweep && out->gradient;
-        v->dy[i] = arrived ? reel_handle(s->tape, out->gradient) : REEL_NONE;
+    return any;
+}
+
+/* The gradient that has arrived at an output, or NULL. */
+static reel_node *arrived_at(const reel_sweep *s, const reel_node *output)
+{
+    return output->sweep == s->tape->sweep ? output->gradient : NULL;
+}
+
+/* The outputs of a call stand side by side, but not always in one chunk. */
+static reel_node *output_of(const reel_sweep *s, reel_node *head, int i)
+{
+    return i == 0 ? head : reel_node_at(s->tape, head->id + (uint32_t)i);
+}
+
+static void fill_outputs(const reel_sweep *s, reel_node *head, reel_vjp_call *v)
+{
+    for (int i = 0; i < head->outputs; i++) {
+        const reel_node *out = output_of(s, head, i), *gradient = arrived_at(s, out);
+        v->y[i] = reel_handle_to(s->tape, out);
+        v->dy[i] = gradient ? reel_handle_to(s->tape, gradient) : REEL_NONE;
     }
 }
 
-static bool take_contributions(const struct sweep *s, uint32_t head, const struct vjp_call *v)
+static bool take_contributions(const reel_sweep *s, const reel_node *node, const reel_vjp_call *v)
 {
-    const reel_node *node = reel_node_at(s->tape, head);
-    const uint32_t *input = reel_node_inputs(node);
-    for (uint32_t i = 0; i < node->inputs; i++) {   /* all wait before the first is added: two may be one */
-        if (!v->wanteds[i] || !v->dxs[i].tape)
+    const bool *wanted = v->wanted;
+    const reel_tensor *dx = v->dx;
+    reel_contribution *c = v->contribution;
+    uint32_t inputs = node->inputs;
+    for (uint32_t i = 0; i < inputs; i++) {         /* all wait before the first is added: two may be one */
+        if (!wanted[i] || !dx[i].tape)
             continue;
-        if (!dx_fits(s, node, i, v->dxs[i]))
-            return false;
-        base_of(s, v->dxs[i].node)->pins++;
+        c[i].added = gradient_fits(s, c[i].target, dx[i]);
+        if (!c[i].added)
+            return gradient_misfit(s, node, i, dx[i]);
+        c[i].added->base->pins++;
     }
-    for (uint32_t i = 0; i < node->inputs; i++) {
-        if (!v->wanteds[i] || !v->dxs[i].tape)
-            continue;
-        base_of(s, v->dxs[i].node)->pins--;
-        if (!add_contribution(s, input[i], v->dxs[i].node))
+    for (uint32_t i = 0; i < inputs; i++)
+        if (c[i].added && !c[i].target->gradient)
+            c[i].target->gradient = c[i].added;
+        else if (c[i].added && !reel_sweep_add(s, c[i].target, c[i].added))
             return false;
-    }
     return true;
 }
 
-/* The node's own gradients have been passed on. In a final sweep what nothing waits in is free again. */
-static void let_go(const struct sweep *s, uint32_t head, uint32_t recorded_from)
+/* The node's own gradients have been passed on, and what its VJP recorded beside its results has served. */
+static void let_go(const reel_sweep *s, reel_node *head, uint32_t recorded_from)
 {
-    const reel_node *node = reel_node_at(s->tape, head);
-    for (int i = 0; i < node->outputs; i++) {
-        reel_node *out = reel_node_at(s->tape, head + (uint32_t)i);
-        if (out->sweep != s->tape->sweep || !out->gradient || out->flags & REEL_NODE_RESULT)
-            continue;
-        uint32_t base = reel_node_at(s->tape, out->gradient)->base;
-        if (--reel_node_at(s->tape, base)->pins == 0 && s->final && is_temporary(s, base))
-            recycle(s, base);
+    for (int i = 0; i < head->outputs; i++) {
+        const reel_node *out = output_of(s, head, i), *gradient = arrived_at(s, out);
+        if (gradient && !(out->flags & REEL_NODE_RESULT))
+            reel_sweep_unpin(s, gradient);
     }
-    for (uint32_t id = recorded_from; s->final && id < s->tape->nodes; id++)
-        if (is_temporary(s, id) && reel_node_at(s->tape, id)->pins == 0)
-            recycle(s, id);
+    if (s->final)
+        reel_sweep_reuse(s, recorded_from);
 }
 
 /* Shows the tape's watcher a step, before its VJP has run and after; after it only what will be added. */
-static bool watch(const struct sweep *s, const reel_node *node, const reel_call *call, struct vjp_call *v, bool done)
+static bool watch(const reel_sweep *s, const reel_node *node, const reel_call *call, reel_vjp_call *v, bool done)
 {
     reel_tape *tape = s->tape;
-    if (!tape->watcher)
-        return true;
     for (uint32_t i = 0; done && i < node->inputs; i++) {
-        if (!v->wanteds[i])
-            v->dxs[i] = REEL_NONE;
-        else if (v->dxs[i].tape && !dx_fits(s, node, i, v->dxs[i]))
-            return false;
+        if (!v->wanted[i])
+            v->dx[i] = REEL_NONE;
+        else if (v->dx[i].tape && !gradient_fits(s, v->contribution[i].target, v->dx[i]))
+            return gradient_misfit(s, node, i, v->dx[i]);
     }
     tape->step += !done;
     reel_step step = {
         .tape = tape, .number = tape->step, .op = node->op, .file = node->file, .line = node->line,
         .inputs = call->inputs, .outputs = call->outputs, .input = call->input, .output = call->output,
-        .incoming = v->dy, .added = done ? v->dxs : NULL,
+        .incoming = v->dy, .added = done ? v->dx : NULL,
     };
     if (!tape->watcher(tape->watcher_user, &step))
         reel_tape_fail(tape, s->file, s->line, "gradient", "the watcher stopped it at %s at %s:%d", node->op->name,
@@ -327,62 +219,54 @@ void reel_watch(reel_tape *tape, reel_watcher watcher, void *user)
     tape->watcher_user = user;
 }
 
-static bool sweep_node(const struct sweep *s, uint32_t head)
+static bool run_vjp(const reel_sweep *s, const reel_node *node, reel_vjp_call *v)
 {
-    const reel_node *node = reel_node_at(s->tape, head);
-    if (!can_go_through(s, node))
-        return false;
-    struct vjp_call v;
-    if (!vjp_room(s, &v, node->inputs))
-        return false;
-    fill_vjp(s, head, &v);
+    reel_tape *tape = s->tape;
     reel_call call = {
-        .tape = s->tape, .op = node->op, .attributes = node->attributes,
-        .inputs = (int)node->inputs, .outputs = node->outputs, .input = v.inputs, .output = v.output,
+        .tape = tape, .op = node->op, .attributes = node->attributes,
+        .inputs = (int)node->inputs, .outputs = node->outputs, .input = v->x, .output = v->y,
     };
-    s->tape->inherit_file = s->tape->here_file = node->file;
-    s->tape->inherit_line = s->tape->here_line = node->line;
-    uint32_t recorded_from = s->tape->nodes;
-    if (!watch(s, node, &call, &v, false))
+    tape->inherit_file = tape->here_file = node->file;
+    tape->inherit_line = tape->here_line = node->line;
+    if (tape->watcher && !watch(s, node, &call, v, false))
         return false;
-    s->tape->in_vjp = true;
-    node->op->vjp(&call, v.dy, v.dxs, v.wanteds);
-    s->tape->in_vjp = false;
-    if (reel_failed(s->tape) || !watch(s, node, &call, &v, true) || !take_contributions(s, head, &v))
+    tape->in_vjp = true;
+    node->op->vjp(&call, v->dy, v->dx, v->wanted);
+    tape->in_vjp = false;
+    return tape->error == REEL_FINE && (!tape->watcher || watch(s, node, &call, v, true));
+}
+
+static bool sweep_node(reel_sweep *s, reel_node *head)
+{
+    reel_vjp_call *v = &s->vjp;
+    if (head->inputs > s->inputs && !more_inputs(s, head->inputs))
+        return false;
+    if (!fill_inputs(s, head, v))
+        return true;
+    fill_outputs(s, head, v);
+    uint32_t recorded_from = s->tape->nodes;
+    if (!can_go_through(s, head) || !run_vjp(s, head, v) || !take_contributions(s, head, v))
         return false;
     let_go(s, head, recorded_from);
     return true;
 }
 
 /* Whether a gradient has arrived at any output of the call. */
-static bool has_arrived(const struct sweep *s, uint32_t head)
+static bool has_arrived(const reel_sweep *s, reel_node *head)
 {
-    const reel_node *node = reel_node_at(s->tape, head);
-    for (int i = 0; i < node->outputs; i++) {
-        const reel_node *out = reel_node_at(s->tape, head + (uint32_t)i);
-        if (out->sweep == s->tape->sweep && out->gradient)
-            return true;
-    }
-    return false;
-}
-
-static bool reaches_inputs(const struct sweep *s, const reel_node *node)
-{
-    const uint32_t *input = reel_node_inputs(node);
-    for (uint32_t i = 0; i < node->inputs; i++)
-        if (input[i] >= s->lowest && on_path(s->tape, input[i]))
+    for (int i = 0; i < head->outputs; i++)
+        if (arrived_at(s, output_of(s, head, i)))
             return true;
     return false;
 }
 
 /* Nodes are numbered in the order of recording, so going down the numbers each node has all of its gradient
  * when its turn comes. A call with several outputs has its turn at the first. */
-static bool sweep_down(const struct sweep *s)
+static bool sweep_down(reel_sweep *s)
 {
     for (uint32_t id = s->y; id >= s->lowest; id--) {
-        const reel_node *node = reel_node_at(s->tape, id);
-        if (node->op && node->output == 0 && !(node->flags & REEL_NODE_NOTE) && has_arrived(s, id) &&
-            reaches_inputs(s, node) && !sweep_node(s, id))
+        reel_node *node = reel_node_at(s->tape, id);
+        if (node->op && node->output == 0 && has_arrived(s, node) && !sweep_node(s, node))
             return false;
     }
     return true;
@@ -390,14 +274,14 @@ static bool sweep_down(const struct sweep *s)
 
 /* ---- The call ------------------------------------------------------------------------------------------- */
 
-static bool check_floating(const struct sweep *s, const char *what, reel_tensor x)
+static bool check_floating(const reel_sweep *s, const char *what, reel_tensor x)
 {
     return reel_dtype_is_float(reel_dtype_of(x)) ||
            reel_tape_fail(s->tape, s->file, s->line, "gradient", "%s, %s, is not of a floating dtype", what,
                           reel_describe(x).text);
 }
 
-static bool check_x(struct sweep *s, reel_tensor x, size_t i)
+static bool check_x(reel_sweep *s, reel_tensor x, size_t i)
 {
     if (!reel_usable_input(s->tape, s->file, s->line, "gradient", (int)i + 1, x) || !check_floating(s, "an x", x))
         return false;
@@ -412,7 +296,7 @@ static bool check_x(struct sweep *s, reel_tensor x, size_t i)
     return true;
 }
 
-static bool check_arguments(struct sweep *s, const reel_gradient_options *o)
+static bool check_arguments(reel_sweep *s, const reel_gradient_options *o)
 {
     if (!reel_usable_input(s->tape, s->file, s->line, "gradient", 0, o->y) || !check_floating(s, "y", o->y))
         return false;
@@ -435,35 +319,32 @@ static bool check_arguments(struct sweep *s, const reel_gradient_options *o)
                           reel_describe(o->upstream).text, reel_describe(o->y).text);
 }
 
-/* The upstream gradient: the caller's, or a one stretched to y's shape. */
-static uint32_t seed(const struct sweep *s, const reel_gradient_options *o)
+/* The upstream gradient: the caller's, or a one stretched to y's shape. NULL after an error. */
+static reel_node *seed(const reel_sweep *s, const reel_gradient_options *o)
 {
     if (o->upstream.tape)
-        return o->upstream.node;
+        return reel_node_of(s->tape, o->upstream);
     reel_shape shape = reel_shape_of(o->y);
     reel_tensor one = reel_constant_at(s->file, s->line, s->tape, (reel_shape){0}, reel_fill(reel_dtype_of(o->y), 1));
-    return shape.rank ? reel_broadcast_at(s->file, s->line, one, shape).node : one.node;
+    return reel_node_of(s->tape, shape.rank ? reel_broadcast_at(s->file, s->line, one, shape) : one);
 }
 
-static bool give_results(const struct sweep *s, const reel_gradient_options *o)
+static bool give_results(const reel_sweep *s, const reel_gradient_options *o)
 {
     for (size_t i = 0; i < o->xs.count; i++) {
         reel_tensor x = o->xs.tensor[i];            /* which may be the place of gradients[i]      */
         const reel_node *node = reel_node_at(s->tape, x.node);
-        uint32_t gradient = node->gradient;
-        if (!gradient) {
-            reel_shape shape = reel_shape_of(x);
-            gradient = reel_constant_at(s->file, s->line, s->tape, shape, reel_fill(node->dtype, 0)).node;
-        }
-        if (!gradient)
+        o->gradients[i] = node->gradient ? reel_handle_to(s->tape, node->gradient)
+                                         : reel_constant_at(s->file, s->line, s->tape, reel_shape_of(x),
+                                                            reel_fill(node->dtype, 0));
+        if (!o->gradients[i].node)
             return false;
-        o->gradients[i] = reel_handle(s->tape, gradient);
     }
     return true;
 }
 
 /* A gradient that goes to the caller stays pinned, so that nothing is added to it on its way further down. */
-static void hold_results(const struct sweep *s, reel_tensors xs, bool hold)
+static void hold_results(const reel_sweep *s, reel_tensors xs, bool hold)
 {
     for (size_t i = 0; i < xs.count; i++) {
         reel_node *node = reel_node_at(s->tape, xs.tensor[i].node);
@@ -471,14 +352,15 @@ static void hold_results(const struct sweep *s, reel_tensors xs, bool hold)
     }
 }
 
-static bool run_sweep(const struct sweep *s, const reel_gradient_options *o)
+static bool run_sweep(reel_sweep *s, const reel_gradient_options *o)
 {
     mark_paths(s, o->xs);
     if (on_path(s->tape, o->y.node)) {
-        uint32_t upstream = seed(s, o);
+        reel_node *upstream = seed(s, o);
         if (!upstream)
             return false;
-        wait_in(s, o->y.node, upstream);
+        upstream->base->pins++;
+        reel_node_at(s->tape, o->y.node)->gradient = upstream;
         hold_results(s, o->xs, true);
         bool done = sweep_down(s);
         hold_results(s, o->xs, false);
@@ -490,19 +372,20 @@ static bool run_sweep(const struct sweep *s, const reel_gradient_options *o)
     return give_results(s, o);
 }
 
-static bool sweep_or_undo(struct sweep *s, const reel_gradient_options *o)
+static bool sweep_or_undo(reel_sweep *s, const reel_gradient_options *o)
 {
     reel_tape *tape = s->tape;
     reel_block *block = tape->arena.current;
-    size_t used = tape->arena.used;
+    size_t used = reel_arena_used(&tape->arena);
     tape->sweeping = true;
-    tape->final = s->final;
+    tape->final = s->final ? REEL_NODE_FINAL : 0;
     tape->inherit_file = s->file;
     tape->inherit_line = s->line;
     tape->step = 0;
     memset(tape->free_pieces, 0, sizeof tape->free_pieces);
     bool done = run_sweep(s, o);
-    tape->sweeping = tape->final = tape->in_vjp = false;
+    tape->sweeping = tape->in_vjp = false;
+    tape->final = 0;
     tape->swept = done ? tape->sweep : 0;
     tape->swept_generation = tape->generation;
     if (!done) {
@@ -519,8 +402,12 @@ bool reel_gradient_at(REEL_PLACE, reel_gradient_options options)
     if (!reel_failed(tape) && tape->sweeping) {
         reel_tape_fail(tape, file, line, "gradient", "a VJP cannot ask for a gradient");
     } else if (!reel_failed(tape)) {
-        struct sweep s = {.tape = tape, .file = file, .line = line, .y = options.y.node,
-                          .lowest = options.y.node, .first = tape->nodes, .final = options.final};
+        reel_tensor x[SWEEP_FEW], dx[SWEEP_FEW];
+        bool wanted[SWEEP_FEW];
+        reel_contribution contribution[SWEEP_FEW];
+        reel_sweep s = {.tape = tape, .file = file, .line = line, .y = options.y.node, .lowest = options.y.node,
+                        .first = tape->nodes, .final = options.final, .inputs = SWEEP_FEW,
+                        .vjp = {.x = x, .dx = dx, .wanted = wanted, .contribution = contribution}};
         done = check_arguments(&s, &options) && sweep_or_undo(&s, &options);
     }
     for (size_t i = 0; !done && options.gradients && i < options.xs.count; i++)

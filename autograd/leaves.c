@@ -46,6 +46,7 @@ static reel_node *leaf_node(reel_tape *tape, const char *file, int line, reel_dt
     *leaf = (reel_leaf){0};
     node->attributes = leaf;
     node->dtype = (uint8_t)dtype;
+    node->size = (uint8_t)reel_dtype_size(dtype);
     node->count = reel_shape_count(shape->rank, shape->size);
     node->file = tape->sweeping ? tape->inherit_file : file;
     node->line = tape->sweeping ? tape->inherit_line : line;
@@ -68,10 +69,9 @@ reel_tensor reel_leaf_new(REEL_PLACE, reel_tape *tape, reel_dtype dtype, const r
     reel_node *node = leaf_node(tape, file, line, dtype, shape, NULL, variable, what);
     if (!node)
         return failed;
-    size_t bytes = (size_t)node->count * reel_dtype_size(dtype);
-    node->data = reel_tape_get(tape, bytes);
+    node->data = reel_tape_get(tape, reel_node_bytes(node));
     if (!node->data) {
-        reel_tape_out_of_memory(tape, file, line, what, bytes);
+        reel_tape_out_of_memory(tape, file, line, what, reel_node_bytes(node));
         return failed;
     }
     return leaf_commit(tape);
@@ -244,6 +244,7 @@ void reel_mark_written(reel_tape *tape, reel_node *node, const char *file, int l
     if (is_leaf(node)) {
         leaf_of(node)->writer_file = file;
         leaf_of(node)->writer_line = line;
+        tape->leaf_written = tape->clock;
     }
 }
 
@@ -261,7 +262,7 @@ bool reel_write_at(REEL_PLACE, reel_tensor x, reel_values values)
                               reel_describe(x).text);
     if (!values_fit(tape, file, line, "write", &values, node->count))
         return false;
-    reel_array array = reel_node_array(tape, node);
+    reel_array array = reel_node_array(node);
     if (reel_is_contiguous(array.rank, array.shape, array.strides))
         reel_values_copy(&values, array.data, array.count);
     else

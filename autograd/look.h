@@ -32,7 +32,7 @@ enum reel_gradient_news {
 enum reel_gradient_news reel_known_gradient(const reel_tape *tape, uint32_t node, uint32_t *gradient);
 
 /* NULL where the value of a node can be read; else why not, in a few words. */
-const char *reel_value_missing(const reel_tape *tape, const reel_node *node);
+const char *reel_value_missing(const reel_node *node);
 
 /* "variable", "constant", the op's name, or "op:1" for its second output. */
 void reel_text_origin(reel_text *text, const reel_node *node);

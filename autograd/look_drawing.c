@@ -30,8 +30,8 @@ static void put_value(reel_text *text, const reel_tape *tape, uint32_t id)
     const reel_node *node = reel_node_at(tape, id);
     char buffer[DRAWING_TEXT];
     reel_text plain = reel_text_in(buffer, sizeof buffer);
-    if (!reel_value_missing(tape, node) && node->count <= DRAWING_ELEMENTS) {
-        reel_array array = reel_node_array(tape, node);
+    if (!reel_value_missing(node) && node->count <= DRAWING_ELEMENTS) {
+        reel_array array = reel_node_array(node);
         reel_text_array(&plain, &array);
     } else {
         reel_text_range(&plain, tape, id);

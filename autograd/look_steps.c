@@ -29,8 +29,8 @@ static void put_indented(reel_text *text, const reel_tape *tape, reel_tensor x)
     const reel_node *node = reel_node_at(tape, x.node);
     char buffer[STEP_TEXT];
     reel_text plain = reel_text_in(buffer, sizeof buffer);
-    if (!reel_value_missing(tape, node) && node->count <= STEP_ELEMENTS) {
-        reel_array array = reel_node_array(tape, node);
+    if (!reel_value_missing(node) && node->count <= STEP_ELEMENTS) {
+        reel_array array = reel_node_array(node);
         reel_text_array(&plain, &array);
     } else {
         reel_text_range(&plain, tape, x.node);

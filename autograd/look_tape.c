@@ -58,7 +58,7 @@ static size_t own_bytes(const reel_tape *tape, uint32_t id)
 {
     const reel_node *node = reel_node_at(tape, id);
     const reel_leaf *leaf = node->op ? NULL : node->attributes;
-    bool own = node->base == id && !(leaf && leaf->wrapped);
+    bool own = node->base == node && !(leaf && leaf->wrapped);
     return own ? (size_t)node->count * reel_dtype_size((reel_dtype)node->dtype) : 0;
 }
 
@@ -68,7 +68,7 @@ static void cell_bytes(reel_text *text, const reel_tape *tape, uint32_t id)
     const reel_leaf *leaf = node->op ? NULL : node->attributes;
     if (leaf && leaf->wrapped)
         reel_text_add(text, "wrapped");
-    else if (node->base != id)
+    else if (node->base != node)
         reel_text_add(text, "view");
     else
         reel_text_add(text, "%zu", own_bytes(tape, id));

@@ -113,9 +113,9 @@ static void text_range(reel_text *text, const reel_array *array)
 
 /* In a sweep the first contribution to a gradient lends its memory to the sum, and a temporary that
  * nobody can see any more lends it to the next. */
-const char *reel_value_missing(const reel_tape *tape, const reel_node *node)
+const char *reel_value_missing(const reel_node *node)
 {
-    const reel_node *base = reel_node_at(tape, node->base);
+    const reel_node *base = node->base;
     if (node->dtype == REEL_NO_DTYPE)
         return "";
     if (!(node->flags & REEL_NODE_COMPUTED))
@@ -128,12 +128,12 @@ const char *reel_value_missing(const reel_tape *tape, const reel_node *node)
 void reel_text_range(reel_text *text, const reel_tape *tape, uint32_t id)
 {
     const reel_node *node = reel_node_at(tape, id);
-    const char *missing = reel_value_missing(tape, node);
+    const char *missing = reel_value_missing(node);
     if (missing) {
         reel_text_add(text, "%s", missing);
         return;
     }
-    reel_array array = reel_node_array(tape, node);
+    reel_array array = reel_node_array(node);
     text_range(text, &array);
 }
 
@@ -150,10 +150,9 @@ enum reel_gradient_news reel_known_gradient(const reel_tape *tape, uint32_t id, 
         return REEL_GRADIENT_UNKNOWN;
     if (!node->gradient)
         return REEL_GRADIENT_NONE_ARRIVED;
-    if (node->gradient >= tape->nodes ||
-        reel_node_at(tape, node->gradient)->generation > tape->swept_generation)
+    if (node->gradient->id >= tape->nodes || node->gradient->generation > tape->swept_generation)
         return REEL_GRADIENT_UNKNOWN;
-    *gradient = node->gradient;
+    *gradient = node->gradient->id;
     return REEL_GRADIENT_KNOWN;
 }
 

@@ -4,8 +4,11 @@
 
 #include <string.h>
 
-static bool nodes_grow(reel_tape *tape)
+/* One more chunk. The numbers of all nodes must fit in 32 bits. */
+bool reel_nodes_grow(reel_tape *tape)
 {
+    if (tape->chunks == UINT32_MAX / REEL_CHUNK_NODES)
+        return false;
     if (tape->chunks == tape->chunk_room) {
         uint32_t room = tape->chunk_room ? 2 * tape->chunk_room : 16;
         reel_node **chunk = reel_memory_resize(&tape->memory, tape->chunk, tape->chunk_room * sizeof *chunk,
@@ -25,12 +28,10 @@ static bool nodes_grow(reel_tape *tape)
 /* The node at the tape's end, cleared. It is on the tape once its maker counts it. Chunks never move. */
 reel_node *reel_node_new(reel_tape *tape)
 {
-    if (tape->nodes == UINT32_MAX)
+    reel_node *node = reel_node_room(tape);
+    if (!node)
         return NULL;
-    if (tape->nodes / REEL_CHUNK_NODES >= tape->chunks && !nodes_grow(tape))
-        return NULL;
-    reel_node *node = reel_node_at(tape, tape->nodes);
-    *node = (reel_node){.generation = tape->generation, .executed = tape->clock, .base = tape->nodes};
+    *node = (reel_node){.generation = tape->generation, .executed = tape->clock, .id = tape->nodes, .base = node};
     return node;
 }
 
@@ -56,10 +57,10 @@ bool reel_node_shape(reel_tape *tape, reel_node *node, const reel_shape *shape, 
     return true;
 }
 
-reel_array reel_node_array(const reel_tape *tape, const reel_node *node)
+reel_array reel_node_array(const reel_node *node)
 {
     return (reel_array){
-        .data = reel_node_data(tape, node),
+        .data = reel_node_data(node),
         .dtype = (reel_dtype)node->dtype,
         .rank = node->rank,
         .shape = node->shape,

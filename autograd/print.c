@@ -313,7 +313,7 @@ size_t reel_format(reel_tensor x, char *buffer, size_t bytes)
 {
     reel_text text = reel_text_in(buffer, bytes);
     if (reel_usable(NULL, 0, "format", x)) {
-        reel_array array = reel_node_array(x.tape, reel_node_at(x.tape, x.node));
+        reel_array array = reel_node_array(reel_node_at(x.tape, x.node));
         reel_text_array(&text, &array);
     }
     return text.length;
@@ -363,6 +363,6 @@ bool reel_print_at(REEL_PLACE, reel_tensor x)
 {
     if (!reel_usable(file, line, "print", x))
         return false;
-    reel_array array = reel_node_array(x.tape, reel_node_at(x.tape, x.node));
+    reel_array array = reel_node_array(reel_node_at(x.tape, x.node));
     return reel_tape_print(file, line, x.tape, "print", make_tensor, &array);
 }

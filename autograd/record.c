@@ -1,6 +1,6 @@
 /* Recording: an op's inputs are checked, its shape rule asked, memory taken, the op run, and only when all
  * that has succeeded is its node counted as part of the tape. */
-#include "autograd/elementwise.h"
+#include "autograd/plain.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 
@@ -29,7 +29,7 @@ static void note_writes(reel_tape *tape, const reel_node *head)
     const uint32_t *input = reel_node_inputs(head);
     for (uint32_t i = 0; i < head->inputs; i++)
         if (head->op->writes(head->attributes, (int)i)) {
-            reel_node *base = reel_node_at(tape, reel_node_at(tape, input[i])->base);
+            reel_node *base = reel_node_at(tape, input[i])->base;
             reel_mark_written(tape, base, head->file, head->line);
         }
 }
@@ -54,8 +54,9 @@ static bool can_still_write(reel_tape *tape, const reel_node *head)
 bool reel_execute(reel_tape *tape, uint32_t id)
 {
     reel_node *head = reel_node_at(tape, id);
-    if (head->flags & REEL_NODE_PLAIN) {
+    if (head->kernel) {
         reel_run_plain(tape, head);
+        head->flags |= REEL_NODE_COMPUTED;
         return true;
     }
     const reel_op *op = head->op;
@@ -67,9 +68,9 @@ bool reel_execute(reel_tape *tape, uint32_t id)
         reel_array *in = call_operands(tape, head->inputs, few);
         const uint32_t *input = reel_node_inputs(head);
         for (uint32_t i = 0; i < head->inputs; i++)
-            in[i] = reel_node_array(tape, reel_node_at(tape, input[i]));
+            in[i] = reel_node_array(reel_node_at(tape, input[i]));
         for (int i = 0; i < head->outputs; i++)
-            out[i] = reel_node_array(tape, reel_node_at(tape, id + (uint32_t)i));
+            out[i] = reel_node_array(reel_node_at(tape, id + (uint32_t)i));
         reel_call call = {
             .tape = tape, .op = op, .attributes = head->attributes,
             .inputs = (int)head->inputs, .outputs = head->outputs,
@@ -143,7 +144,7 @@ static bool writes_stand_alone(const struct record *r)
     tape->searches++;
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < r->inputs.count; i++) {
-            reel_node *base = reel_node_at(tape, reel_node_at(tape, r->inputs.tensor[i].node)->base);
+            reel_node *base = reel_node_at(tape, r->inputs.tensor[i].node)->base;
             bool written = r->op->writes(r->attributes, (int)i);
             if (written == (round == 0) && base->reader == tape->searches)
                 return reel_tape_fail(tape, r->file, r->line, r->op->name,
@@ -178,7 +179,7 @@ static bool check_inputs(struct record *r)
 static bool infer_outputs(struct record *r, reel_array *in)
 {
     for (size_t i = 0; i < r->inputs.count; i++)
-        in[i] = reel_node_array(r->tape, reel_node_at(r->tape, r->inputs.tensor[i].node));
+        in[i] = reel_node_array(reel_node_at(r->tape, r->inputs.tensor[i].node));
     for (int i = 0; i < r->outputs; i++) {
         r->output[i].dtype = REEL_NO_DTYPE;
         r->output[i].shape.rank = 0;
@@ -226,13 +227,17 @@ static bool give_memory(struct record *r, reel_node *node, const reel_output *ou
 {
     if (out->view_of >= 0) {
         const reel_node *from = reel_node_at(r->tape, r->inputs.tensor[out->view_of].node);
+        int64_t behind = out->offset * node->size;
         node->base = from->base;
-        node->offset = from->offset + out->offset * (int64_t)reel_dtype_size(out->dtype);
+        node->flags |= from->flags & REEL_NODE_WRAPPED;
+        if (!(from->flags & REEL_NODE_WRAPPED))
+            node->data = (char *)from->data + behind;
+        else
+            node->offset = (from == from->base ? 0 : from->offset) + behind;
         return true;
     }
-    size_t bytes = (size_t)node->count * reel_dtype_size(out->dtype);
-    node->data = r->tape->sweeping ? reel_sweep_get(r->tape, bytes) : reel_tape_get(r->tape, bytes);
-    return node->data || record_no_memory(r, bytes);
+    node->data = reel_value_room(r->tape, reel_node_bytes(node));
+    return node->data || record_no_memory(r, reel_node_bytes(node));
 }
 
 static bool copy_inputs(struct record *r, reel_node *node)
@@ -260,13 +265,13 @@ static bool make_node(struct record *r, int i, reel_node **head)
     node->line = r->line;
     node->output = (uint8_t)i;
     node->outputs = (uint8_t)r->outputs;
-    node->flags = (uint16_t)(r->inherited | (r->tape->final ? REEL_NODE_FINAL : 0));
-    node->base = r->tape->nodes;
+    node->flags = (uint16_t)(r->inherited | r->tape->final);
     if (r->outputs) {
         const reel_output *out = &r->output[i];
         if (!check_output(r, i))
             return false;
         node->dtype = (uint8_t)out->dtype;
+        node->size = (uint8_t)reel_dtype_size(out->dtype);
         node->count = reel_shape_count(out->shape.rank, out->shape.size);
         if (!reel_dtype_is_float(out->dtype))
             node->flags &= (uint16_t)~REEL_NODE_VARIABLE;
@@ -322,7 +327,7 @@ static bool record_call(struct record *r)
     reel_tape *tape = r->tape;
     uint32_t nodes = tape->nodes;
     reel_block *block = tape->arena.current;
-    size_t used = tape->arena.used;
+    size_t used = reel_arena_used(&tape->arena);
     if (record_nodes(r))
         return true;
     tape->nodes = nodes;
@@ -339,21 +344,13 @@ static reel_tape *tape_of_inputs(reel_tensors inputs)
     return NULL;
 }
 
-bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
-                   reel_tensor *outputs, int output_count)
+bool reel_apply_any(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
+                    reel_tensor *outputs, int output_count)
 {
     reel_tape *tape = tape_of_inputs(inputs);
-    bool failed = reel_failed(tape);
-    uint32_t plain = 0;
-    if (!failed && op->kernels && output_count == 1)
-        plain = reel_record_plain(file, line, tape, op, inputs, attributes);
-    if (plain) {
-        outputs[0] = reel_handle(tape, plain);
-        return true;
-    }
     for (int i = 0; i < output_count; i++)
         outputs[i] = (reel_tensor){tape, 0, 0};
-    if (failed)
+    if (reel_failed(tape))
         return false;
     struct record r;
     r.tape = tape;

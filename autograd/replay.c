@@ -1,4 +1,5 @@
 /* Sections of a tape: taken, pruned to what is needed, and played again. */
+#include "autograd/plain.h"
 #include "autograd/section.h"
 
 static reel_section failed_section(reel_tape *tape)
@@ -71,7 +72,7 @@ static bool call_is_needed(const reel_tape *tape, uint32_t head)
             return true;
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; node->op->writes && i < node->inputs; i++) {
-        const reel_node *base = reel_node_at(tape, reel_node_at(tape, input[i])->base);
+        const reel_node *base = reel_node_at(tape, input[i])->base;
         if (base->reader == tape->searches && node->op->writes(node->attributes, (int)i))
             return true;
     }
@@ -82,7 +83,7 @@ static void need(reel_tape *tape, uint32_t id)
 {
     reel_node *node = reel_node_at(tape, id);
     node->sweep = tape->sweep;
-    reel_node_at(tape, node->base)->reader = tape->searches;
+    node->base->reader = tape->searches;
 }
 
 static bool is_call(const reel_node *node)
@@ -151,6 +152,21 @@ static void note_failure(reel_tape *tape, uint32_t head)
     tape->gaps = true;
 }
 
+/* Runs plain calls on known addresses from `id` on, and returns the first node that is none. They cannot fail. */
+static uint32_t replay_fixed(reel_tape *tape, uint32_t id, uint32_t to)
+{
+    while (id < to) {
+        uint32_t left = REEL_CHUNK_NODES - id % REEL_CHUNK_NODES;
+        reel_node *node = reel_node_at(tape, id), *end = node + (to - id < left ? to - id : left);
+        for (; node < end; node++, id++) {
+            if (!(node->flags & REEL_NODE_FIXED))
+                return id;
+            reel_run_fixed(tape, node);
+        }
+    }
+    return id;
+}
+
 /* Runs one call. Since a replay failed on this tape there may be values that are not computed. */
 static bool replay_call(reel_tape *tape, uint32_t head)
 {
@@ -179,14 +195,17 @@ static bool replay_calls(const reel_section *section, const uint32_t *call, uint
 static bool replay_all(const reel_section *section)
 {
     reel_tape *tape = section->tape;
-    for (uint32_t id = section->from; id < section->to; id++)
-        if (is_call(reel_node_at(tape, id)) && !replay_call(tape, id)) {
+    for (uint32_t id = section->from; id < section->to; id++) {
+        if (!tape->gaps)
+            id = replay_fixed(tape, id, section->to);
+        if (id < section->to && is_call(reel_node_at(tape, id)) && !replay_call(tape, id)) {
             note_failure(tape, id);
             for (; id < section->to; id++)
                 if (is_call(reel_node_at(tape, id)))
                     forget_outputs(tape, id);
             return false;
         }
+    }
     return true;
 }
 

@@ -31,8 +31,8 @@ static void set_twin(const struct rerecord *r, uint32_t id, uint32_t twin)
     reel_tape *tape = r->section.tape;
     reel_node *node = reel_node_at(tape, id);
     node->sweep = tape->sweep;
-    node->gradient = twin;
-    reel_node_at(tape, twin)->name = node->name;
+    node->gradient = reel_node_at(tape, twin);
+    node->gradient->name = node->name;
 }
 
 /* Strides of an array without gaps whose dimensions lie in memory in the order that `like` gives. */
@@ -72,7 +72,7 @@ reel_tensor reel_leaf_like(REEL_PLACE, reel_tape *tape, const reel_node *node, r
     }
     const int64_t *strides[] = {node->strides, copy->strides};
     size_t from_size = reel_dtype_size(node->dtype), to_size = reel_dtype_size(dtype);
-    const char *from = reel_node_data(tape, node);
+    const char *from = reel_node_data(node);
     reel_walk walk;
     for (reel_walk_start(&walk, node->rank, node->shape, 2, strides); walk.more; reel_walk_next(&walk))
         reel_convert_strided(dtype, (char *)copy->data + walk.offset[1] * (int64_t)to_size, walk.step[1],
@@ -105,7 +105,7 @@ static bool bring_in(struct rerecord *r, uint32_t id)
     if (!entry)
         return reel_tape_out_of_memory(tape, r->file, r->line, "section_in_f64", sizeof *entry);
     const reel_node *node = reel_node_at(tape, id);
-    if (node->base != id && reel_node_at(tape, node->base)->reader == r->writes)
+    if (node->base != node && node->base->reader == r->writes)
         return reel_tape_fail(tape, r->file, r->line, "section_in_f64",
                               "the section writes a leaf and reads %s, a view of it made outside, at %s:%d: make the "
                               "view inside", reel_describe(reel_handle(tape, id)).text, node->file, node->line);
@@ -141,7 +141,7 @@ static bool apply_again(struct rerecord *r, uint32_t head)
     for (uint32_t i = 0; i < node->inputs; i++) {
         if (!bring_in(r, input[i]))
             return false;
-        inputs[i] = reel_handle(tape, reel_node_at(tape, input[i])->gradient);
+        inputs[i] = reel_handle_to(tape, reel_node_at(tape, input[i])->gradient);
     }
     const void *attributes = promoted_attributes(r, node);
     if (node->op->attributes && !attributes)
@@ -167,7 +167,7 @@ static void mark_written_leaves(struct rerecord *r)
         const uint32_t *input = reel_node_inputs(node);
         for (uint32_t i = 0; node->op && node->op->writes && i < node->inputs; i++)
             if (node->op->writes(node->attributes, (int)i))
-                reel_node_at(tape, reel_node_at(tape, input[i])->base)->reader = r->writes;
+                reel_node_at(tape, input[i])->base->reader = r->writes;
     }
 }
 
@@ -195,11 +195,11 @@ static reel_twins *twins_of(const struct rerecord *r)
     }
     *twins = (reel_twins){r->section.from, r->section.to, list, r->outside_count, list + inside};
     for (uint32_t i = 0; i < inside; i++)
-        list[i] = has_twin(r, r->section.from + i) ? reel_node_at(tape, r->section.from + i)->gradient : 0;
+        list[i] = has_twin(r, r->section.from + i) ? reel_node_at(tape, r->section.from + i)->gradient->id : 0;
     uint32_t *pair = list + inside;
     for (const struct outside *entry = r->outside; entry; entry = entry->next, pair += 2) {
         pair[0] = entry->node;
-        pair[1] = reel_node_at(tape, entry->node)->gradient;
+        pair[1] = reel_node_at(tape, entry->node)->gradient->id;
     }
     return twins;
 }
@@ -212,7 +212,7 @@ reel_section reel_section_in_f64_at(REEL_PLACE, reel_section section)
         return failed;
     uint32_t nodes = tape->nodes;
     reel_block *block = tape->arena.current;
-    size_t used = tape->arena.used;
+    size_t used = reel_arena_used(&tape->arena);
     struct rerecord r = {.section = section, .file = file, .line = line};
     mark_written_leaves(&r);
     tape->sweep++;

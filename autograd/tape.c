@@ -116,7 +116,7 @@ reel_mark reel_tape_mark(reel_tape *tape)
         .nodes = tape->nodes,
         .generation = tape->nodes > 1 ? reel_node_at(tape, tape->nodes - 1)->generation : 0,
         .block = tape->arena.current,
-        .used = tape->arena.used,
+        .used = reel_arena_used(&tape->arena),
     };
 }
 

@@ -6,6 +6,7 @@
 #include "core/cpu.h"
 #include "core/memory.h"
 #include "core/random.h"
+#include "core/shape.h"
 #include "core/text.h"
 #include "core/threads.h"
 
@@ -20,9 +21,9 @@ enum reel_node_flags {
     REEL_NODE_RESULT   = 1 << 5,                    /* handed to the caller of a sweep             */
     REEL_NODE_NOTE     = 1 << 6,                    /* no value: it holds a section's details      */
     REEL_NODE_CONTIGUOUS = 1 << 7,                  /* laid out with the last dimension fastest    */
-    REEL_NODE_PLAIN    = 1 << 8,                    /* a plain call: see elementwise.h             */
-    REEL_NODE_WRAPPED  = 1 << 9,                    /* a base in the caller's memory, which may move */
-    REEL_NODE_FIXED    = 1 << 10                    /* a plain call whose operands' addresses are known */
+    REEL_NODE_WRAPPED  = 1 << 8,                    /* in the caller's memory, which may move      */
+    REEL_NODE_FIXED    = 1 << 9,                    /* a plain call whose operands' addresses are known */
+    REEL_NODE_SUM      = 1 << 10                    /* a plain call that writes its first operand  */
 };
 
 /* An op of the sweep's own, which writes a temporary rather than a leaf; beside enum reel_op_flags. */
@@ -39,33 +40,37 @@ typedef struct reel_leaf {
 
 /* One value on the tape. The outputs of one call stand side by side, and the first of them is its head; an
  * op without outputs has one node without a value. The node that has memory of its own is the base of
- * its views; time is counted in writes, so that a value read before a write is known to be old. */
+ * its views; time is counted in writes, so that a value read before a write is known to be old. What a replay
+ * of plain calls needs comes first. */
 typedef struct reel_node {
-    const reel_op *op;                              /* NULL: a leaf or a note                      */
-    void          *data;                            /* of a base                                   */
-    const int64_t *shape, *strides;
-    const void    *attributes;                      /* of a leaf: its reel_leaf                    */
+    reel_kernel kernel;                             /* of a plain call (see plain.c), else NULL     */
+    const void *operand[REEL_KERNEL_INPUTS];        /* ... whose addresses are known               */
+    union {
+        void   *data;                               /* the first element; but of a view of wrapped */
+        int64_t offset;                             /* ... memory how many bytes behind the base's it is */
+    };
+    int64_t     count;                              /* elements                                    */
+    const void *attributes;                         /* of a leaf: its reel_leaf                    */
+    uint64_t    executed;                           /* the time when it was computed               */
+    uint16_t    flags;
+    uint8_t     dtype, size;                        /* size: bytes of one element                  */
+    uint8_t     rank, output, outputs;
+    uint32_t    id, generation;
+    uint32_t    sweep;                              /* the last sweep whose paths it is on         */
+    uint32_t    pins;                               /* in a sweep: gradients that wait in this base's memory */
+    uint32_t    reader;                             /* the last search that marked this base       */
+    uint32_t    inputs;
+    int32_t     line;
+    struct reel_node *base;
+    struct reel_node *gradient;                     /* in a sweep: the sum of what has arrived     */
     union {
         uint32_t        few[REEL_FEW_INPUTS];
         const uint32_t *many;
     } input;
-    const void *operand[REEL_KERNEL_INPUTS];        /* of a plain call whose memory cannot move    */
-    void       *result;
-    const char *name, *file;
-    int64_t     offset;                             /* bytes behind the base's data                */
-    int64_t     count;                              /* elements                                    */
-    uint64_t    executed;                           /* the time when it was computed               */
-    uint64_t    written;                            /* the time when a base's memory was last written */
-    uint32_t    generation;
-    uint32_t    base;
-    uint32_t    inputs;
-    uint32_t    gradient;                           /* in a sweep: the sum of what has arrived     */
-    uint32_t    sweep;                              /* the last sweep whose paths it is on         */
-    uint32_t    reader;                             /* the last search that marked this base       */
-    uint32_t    pins;                               /* in a sweep: gradients that wait in this base's memory */
-    int32_t     line;
-    uint8_t     dtype, rank, output, outputs;
-    uint16_t    flags;
+    const reel_op *op;                              /* NULL: a leaf or a note                      */
+    const int64_t *shape, *strides;
+    const char    *name, *file;
+    uint64_t       written;                         /* the time when a base's memory was last written */
 } reel_node;
 
 /* Memory that a sweep is done with, in lists by size. */
@@ -82,11 +87,13 @@ struct reel_tape {
 
     reel_node **chunk;                              /* nodes, REEL_CHUNK_NODES to a chunk          */
     uint32_t    chunks, chunk_room;
-    uint32_t    nodes;                              /* the next node; node 0 stands for none       */
     uint32_t    generation;
     uint64_t    clock;                              /* writes so far                               */
+    uint64_t    leaf_written;                       /* the time of the last one to a leaf          */
 
-    bool        sweeping, final;                    /* inside reel_gradient()                      */
+    uint32_t    nodes;                              /* the next node; node 0 stands for none       */
+    bool        sweeping;                           /* inside reel_gradient();                     */
+    uint16_t    final;                              /* ... and what its nodes are: REEL_NODE_FINAL, or 0 */
     uint32_t    sweep;                              /* their count                                 */
     uint32_t    searches;                           /* the count of the searches that mark `reader` */
     const char *inherit_file;                       /* the place that a VJP's nodes inherit        */
@@ -124,6 +131,8 @@ struct reel_tape {
     char                 message[REEL_ERROR_BYTES];
 };
 
+bool reel_nodes_grow(reel_tape *tape);              /* nodes.c: room for more of them              */
+
 static inline reel_node *reel_node_at(const reel_tape *tape, uint32_t id)
 {
     return &tape->chunk[id / REEL_CHUNK_NODES][id % REEL_CHUNK_NODES];
@@ -134,22 +143,69 @@ static inline const uint32_t *reel_node_inputs(const reel_node *node)
     return node->inputs <= REEL_FEW_INPUTS ? node->input.few : node->input.many;
 }
 
+static inline reel_tensor reel_handle_to(reel_tape *tape, const reel_node *node)
+{
+    return (reel_tensor){tape, node->id, node->generation};
+}
+
 static inline reel_tensor reel_handle(reel_tape *tape, uint32_t id)
 {
     return (reel_tensor){tape, id, id ? reel_node_at(tape, id)->generation : 0};
 }
 
-static inline void *reel_node_data(const reel_tape *tape, const reel_node *node)
+/* The first element's address, wherever wrapped memory is by now. */
+static inline void *reel_node_data(const reel_node *node)
 {
-    char *start = reel_node_at(tape, node->base)->data;
+    if (!(node->flags & REEL_NODE_WRAPPED) || node->base == node)
+        return node->data;
+    char *start = node->base->data;
     return start ? start + node->offset : NULL;
 }
 
-/* Whether a handle of this tape is on it still. */
+/* The node of a handle that is on the tape still, else NULL. */
+static inline reel_node *reel_node_of(const reel_tape *tape, reel_tensor x)
+{
+    if (x.tape != tape || x.node == 0 || x.node >= tape->nodes)
+        return NULL;
+    reel_node *node = reel_node_at(tape, x.node);
+    return node->generation == x.generation ? node : NULL;
+}
+
 static inline bool reel_on_tape(const reel_tape *tape, reel_tensor x)
 {
-    return x.tape == tape && x.node > 0 && x.node < tape->nodes &&
-           reel_node_at(tape, x.node)->generation == x.generation;
+    return reel_node_of(tape, x) != NULL;
+}
+
+/* The place of the next node, with what was there before; NULL where memory is short. */
+static inline reel_node *reel_node_room(reel_tape *tape)
+{
+    bool room = tape->nodes / REEL_CHUNK_NODES < tape->chunks || reel_nodes_grow(tape);
+    return room ? reel_node_at(tape, tape->nodes) : NULL;
+}
+
+/* The node of a handle whose value can be read, else NULL. */
+static inline reel_node *reel_readable(const reel_tape *tape, reel_tensor x)
+{
+    reel_node *node = reel_node_of(tape, x);
+    return node && (node->flags & (REEL_NODE_COMPUTED | REEL_NODE_RECYCLED)) == REEL_NODE_COMPUTED &&
+           node->dtype != REEL_NO_DTYPE ? node : NULL;
+}
+
+static inline size_t reel_node_bytes(const reel_node *node)
+{
+    return (size_t)node->count * node->size;
+}
+
+/* Nodes of one shape mostly share it. */
+static inline bool reel_same_shape(const reel_node *a, const reel_node *b)
+{
+    return a->shape == b->shape || reel_same_sizes(a->rank, a->shape, b->rank, b->shape);
+}
+
+/* Whether two nodes are of one dtype and one shape. */
+static inline bool reel_alike(const reel_node *a, const reel_node *b)
+{
+    return a->dtype == b->dtype && reel_same_shape(a, b);
 }
 
 /* tape.c */
@@ -162,10 +218,24 @@ bool  reel_tape_holds_mark(const reel_tape *tape, reel_mark mark);
 bool reel_tape_fail(reel_tape *tape, const char *file, int line, const char *op, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 bool reel_tape_out_of_memory(reel_tape *tape, const char *file, int line, const char *op, size_t bytes);
-/* Whether x can be used, with an error on its tape where it cannot: stale, failed, none, not computed. */
-bool reel_usable(const char *file, int line, const char *what, reel_tensor x);
+
+/* Says what is wrong with a handle: stale, failed, none, not computed. */
+bool reel_refuse(const char *file, int line, const char *what, reel_tensor x);
+bool reel_refuse_input(reel_tape *tape, const char *file, int line, const char *op, int position, reel_tensor x);
+
+/* Whether x can be used, with an error on its tape where it cannot. */
+static inline bool reel_usable(const char *file, int line, const char *what, reel_tensor x)
+{
+    bool good = x.tape && x.tape->error == REEL_FINE && reel_readable(x.tape, x);
+    return good || reel_refuse(file, line, what, x);
+}
+
 /* The same for an input of a call on `tape`. */
-bool reel_usable_input(reel_tape *tape, const char *file, int line, const char *op, int position, reel_tensor x);
+static inline bool reel_usable_input(reel_tape *tape, const char *file, int line, const char *op, int position,
+                                     reel_tensor x)
+{
+    return reel_readable(tape, x) || reel_refuse_input(tape, file, line, op, position, x);
+}
 
 /* The same for a leaf that is to get new data, which a failed replay allows: that is how it is mended. */
 bool reel_can_be_set(const char *file, int line, const char *what, reel_tensor x);
@@ -177,7 +247,7 @@ void        reel_names_free(reel_tape *tape);
 /* nodes.c */
 reel_node *reel_node_new(reel_tape *tape);                          /* not yet counted in tape->nodes */
 bool       reel_node_shape(reel_tape *tape, reel_node *node, const reel_shape *shape, const int64_t *strides);
-reel_array reel_node_array(const reel_tape *tape, const reel_node *node);
+reel_array reel_node_array(const reel_node *node);
 
 /* access.c: all elements between a strided array and a contiguous list. */
 void reel_array_get(const reel_array *array, reel_dtype to, void *list);
@@ -190,8 +260,14 @@ void reel_mark_written(reel_tape *tape, reel_node *node, const char *file, int l
 /* print.c */
 bool reel_tape_write(reel_tape *tape, int file, const char *text, size_t bytes);
 
-/* gradient.c: memory for a value recorded inside a sweep, of at least `bytes`. */
+/* sweep_memory.c: memory for a value recorded inside a sweep, of at least `bytes`. */
 void *reel_sweep_get(reel_tape *tape, size_t bytes);
+
+/* Memory for a value that is recorded. */
+static inline void *reel_value_room(reel_tape *tape, size_t bytes)
+{
+    return tape->sweeping ? reel_sweep_get(tape, bytes) : reel_arena_get(&tape->arena, bytes);
+}
 
 /* leaves.c */
 reel_tensor reel_leaf_new(REEL_PLACE, reel_tape *tape, reel_dtype dtype, const reel_shape *shape, bool variable,

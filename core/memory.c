@@ -89,12 +89,24 @@ static size_t arena_block_size(const reel_arena *arena, size_t bytes)
     return bytes > step ? bytes : step;
 }
 
+size_t reel_arena_used(const reel_arena *arena)
+{
+    return arena->current ? arena->at - (uintptr_t)block_start(arena->current) : 0;
+}
+
+static void arena_stand(reel_arena *arena, reel_block *block, size_t used)
+{
+    arena->current = block;
+    arena->at = block ? (uintptr_t)block_start(block) + used : 0;
+    bool short_way = block && !arena->each_request && !ARENA_RED_ZONE;
+    arena->limit = short_way ? (uintptr_t)block_start(block) + block->size : 0;
+}
+
 static void arena_enter(reel_arena *arena, reel_block *block)
 {
     if (arena->current)
-        arena->current->used = arena->used;
-    arena->current = block;
-    arena->used = 0;
+        arena->current->used = reel_arena_used(arena);
+    arena_stand(arena, block, 0);
 }
 
 static bool arena_grow(reel_arena *arena, size_t bytes)
@@ -120,17 +132,16 @@ static void *arena_carve(reel_arena *arena, size_t bytes, size_t align)
 {
     if (!arena->current)
         return NULL;
-    uintptr_t start = (uintptr_t)block_start(arena->current);
-    size_t at = ((start + arena->used + align - 1) & ~(uintptr_t)(align - 1)) - start;
-    if (at > arena->current->size || bytes + ARENA_RED_ZONE > arena->current->size - at)
+    uintptr_t at = (arena->at + align - 1) & ~(uintptr_t)(align - 1);
+    uintptr_t end = (uintptr_t)block_start(arena->current) + arena->current->size;
+    if (at > end || bytes + ARENA_RED_ZONE > end - at)
         return NULL;
-    void *piece = block_start(arena->current) + at;
-    arena->used = at + bytes + ARENA_RED_ZONE;
-    ARENA_OPEN(piece, bytes);
-    return piece;
+    arena->at = at + bytes + ARENA_RED_ZONE;
+    ARENA_OPEN((void *)at, bytes);
+    return (void *)at;
 }
 
-void *reel_arena_get(reel_arena *arena, size_t bytes)
+void *reel_arena_get_more(reel_arena *arena, size_t bytes)
 {
     size_t align = bytes < 64 ? 16 : 64;
     if (bytes > SIZE_MAX / 2)
@@ -167,8 +178,7 @@ void reel_arena_rewind(reel_arena *arena, reel_block *current, size_t used)
     for (reel_block *block = current ? current->next : arena->first; block; block = block->next)
         ARENA_CLOSE(block_start(block), block->size);
 #endif
-    arena->current = current;
-    arena->used = used;
+    arena_stand(arena, current, used);
     if (arena->each_request)
         arena_drop_after(arena, current);
 }
@@ -176,13 +186,12 @@ void reel_arena_rewind(reel_arena *arena, reel_block *current, size_t used)
 void reel_arena_free(reel_arena *arena)
 {
     arena_drop_after(arena, NULL);
-    arena->current = NULL;
-    arena->used = 0;
+    arena_stand(arena, NULL, 0);
 }
 
 size_t reel_arena_bytes(const reel_arena *arena)
 {
-    size_t bytes = arena->used;
+    size_t bytes = reel_arena_used(arena);
     for (const reel_block *block = arena->first; block && block != arena->current; block = block->next)
         bytes += block->used;
     return arena->current ? bytes : 0;

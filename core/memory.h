@@ -31,14 +31,28 @@ typedef struct reel_block {
 typedef struct reel_arena {
     reel_memory *memory;
     reel_block  *first, *current;
-    size_t       used;                              /* of the current block                        */
+    uintptr_t    at;                                /* the first free byte of the current block    */
+    uintptr_t    limit;                             /* how far the short way may go                */
     bool         each_request;                      /* a block for each request                    */
 } reel_arena;
 
-/* `bytes` aligned to 64, or to 16 where there are fewer than 64; NULL on failure. Not cleared. */
-void *reel_arena_get(reel_arena *arena, size_t bytes);
+/* The long way, by way of other blocks. */
+void *reel_arena_get_more(reel_arena *arena, size_t bytes);
 
-/* Back to where the arena stood when `current` and `used` were these. */
+/* `bytes` aligned to 64, or to 16 where there are fewer than 64; NULL on failure. Not cleared. The short way is
+ * closed, with a limit of 0, where each piece needs a block or a red zone. */
+static inline void *reel_arena_get(reel_arena *arena, size_t bytes)
+{
+    uintptr_t align = bytes < 64 ? 16 : 64, at = (arena->at + align - 1) & ~(align - 1);
+    if (at >= arena->limit || bytes > arena->limit - at)
+        return reel_arena_get_more(arena, bytes);
+    arena->at = at + bytes;
+    return (void *)at;
+}
+
+size_t reel_arena_used(const reel_arena *arena);    /* of the current block                        */
+
+/* Back to where the arena stood when `current` and its used bytes were these. */
 void   reel_arena_rewind(reel_arena *arena, reel_block *current, size_t used);
 void   reel_arena_free(reel_arena *arena);
 size_t reel_arena_bytes(const reel_arena *arena);   /* in use                                      */

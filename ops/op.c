@@ -2,13 +2,6 @@
 #include "ops/op.h"
 #include "core/shape.h"
 
-reel_tensor reel_apply_one(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes)
-{
-    reel_tensor output;
-    reel_apply_at(file, line, op, inputs, attributes, &output, 1);
-    return output;
-}
-
 bool reel_check_dtype(reel_call *call, int input, unsigned allowed)
 {
     reel_dtype dtype = call->in[input].dtype;

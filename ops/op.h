@@ -3,21 +3,19 @@
 #define REEL_OPS_OP_H
 
 #include <reel.h>
+#include "autograd/apply.h"
 
 /* ---- Public functions of ops --------------------------------------------------------------------------- */
-
-/* Applies an op of one output. */
-reel_tensor reel_apply_one(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes);
 
 #define REEL_DEFINE_UNARY(name)                                                                      \
     reel_tensor reel_##name##_at(REEL_PLACE, reel_tensor x)                                          \
     {                                                                                                \
-        return reel_apply_one(file, line, &reel_op_##name, REEL_TENSORS(x), NULL);                   \
+        return reel_apply_unary(file, line, x, &reel_op_##name);                                     \
     }
 #define REEL_DEFINE_BINARY(name)                                                                     \
     reel_tensor reel_##name##_at(REEL_PLACE, reel_tensor a, reel_tensor b)                           \
     {                                                                                                \
-        return reel_apply_one(file, line, &reel_op_##name, REEL_TENSORS(a, b), NULL);                \
+        return reel_apply_binary(file, line, a, b, &reel_op_##name);                                 \
     }
 
 /* ---- Shape rules ----------------------------------------------------------------------------------------- */

@@ -169,6 +169,25 @@ START_TEST(tape_reaimed_leaves_reach_views)
 }
 END_TEST
 
+/* Elementwise calls keep the addresses of what they read; not so where it can move. */
+START_TEST(tape_reaimed_leaves_reach_elementwise_calls)
+{
+    double first[6] = {1, 2, 3, 4, 5, 6}, second[6] = {10, 20, 30, 40, 50, 60};
+    reel_tensor x = reel_wrap(tape_used, .dtype = REEL_F64, .shape = REEL_SHAPE(2, 3), .data = first,
+                              .variable = true);
+    reel_tensor part = reel_slice(reel_slice(x, 0, 1, 2, 1), 1, 1, 3, 1), one = tape_vector(2, 1), gradient;
+    reel_mark from = reel_tape_mark(tape_used);
+    reel_tensor y = reel_mul(part, part), z = reel_add(reel_reshape(y, REEL_SHAPE(2)), one);
+    ck_assert(reel_gradient(reel_sum(z), REEL_TENSORS(x), &gradient));
+    reel_section section = reel_tape_section(from, reel_tape_mark(tape_used));
+    TAPE_VALUES(z, 26, 37);
+    ck_assert(reel_point(x, second));
+    ck_assert(reel_tape_replay(section));
+    TAPE_VALUES(z, 2501, 3601);
+    TAPE_VALUES(gradient, 0, 0, 0, 0, 100, 120);
+}
+END_TEST
+
 START_TEST(tape_strided_memory)
 {
     double numbers[12];
@@ -363,6 +382,45 @@ END_TEST
 
 
 /* ---- Replaying ----------------------------------------------------------------------------------- */
+
+enum { TAPE_LINKS = 700 };
+
+/* y = a y + b, many times from 0, with its derivatives, in C. */
+static void tape_chain_in_c(double a, double b, double result[3])
+{
+    double y = 0, da = 0, db = 0;
+    for (int i = 0; i < TAPE_LINKS; i++) {
+        da = da * a + y;
+        db = db * a + 1;
+        y = y * a + b;
+    }
+    result[0] = y;
+    result[1] = da;
+    result[2] = db;
+}
+
+/* Scalar calls over several thousand nodes, each of which is replayed in its turn. */
+START_TEST(tape_long_chains_replay)
+{
+    reel_tensor a = reel_variable(tape_used, REEL_SHAPE(), reel_fill(REEL_F64, .995));
+    reel_tensor b = reel_variable(tape_used, REEL_SHAPE(), reel_fill(REEL_F64, .25)), gradient[2];
+    reel_mark from = reel_tape_mark(tape_used);
+    reel_tensor y = reel_constant(tape_used, REEL_SHAPE(), reel_fill(REEL_F64, 0));
+    for (int i = 0; i < TAPE_LINKS; i++)
+        y = reel_add(reel_mul(y, a), b);
+    ck_assert(reel_gradient(y, REEL_TENSORS(a, b), gradient, .final = true));
+    reel_section section = reel_tape_section(from, reel_tape_mark(tape_used));
+    for (int round = 0; round < 3; round++) {
+        double want[3];
+        tape_chain_in_c(.995 - .01 * round, .25, want);
+        ck_assert(reel_write(a, reel_fill(REEL_F64, .995 - .01 * round)));
+        ck_assert(reel_tape_replay(section));
+        ck_assert_double_eq(reel_item(y), want[0]);
+        ck_assert_double_eq_tol(reel_item(gradient[0]), want[1], 1e-12 * want[1]);
+        ck_assert_double_eq_tol(reel_item(gradient[1]), want[2], 1e-12 * want[2]);
+    }
+}
+END_TEST
 
 /* y = x + 1, counting its runs. */
 typedef struct tape_counted {
@@ -1012,7 +1070,7 @@ START_TEST(tape_statistics)
 {
     reel_statistics empty = reel_tape_statistics(tape_used);
     ck_assert_uint_eq(empty.nodes, 0);
-    ck_assert_uint_le(empty.node_bytes, 192);
+    ck_assert_uint_lt(empty.node_bytes, 192);
     reel_tensor x = tape_vector(1000, 1);
     reel_tensor view = reel_reshape(x, REEL_SHAPE(10, 100));
     reel_statistics one = reel_tape_statistics(tape_used);
@@ -1125,6 +1183,7 @@ static void tape_add_gradients(Suite *suite)
 static void tape_add_sections(Suite *suite)
 {
     TCase *c = tape_case(suite, "sections");
+    tcase_add_test(c, tape_long_chains_replay);
     tcase_add_test(c, tape_replays_what_is_needed);
     tcase_add_test(c, tape_pruning_keeps_writes);
     tcase_add_test(c, tape_failed_replay);
@@ -1146,6 +1205,7 @@ Suite *reel_suite_tape(void)
     tcase_add_test(c, tape_rewound_memory_is_used_again);
     tcase_add_test(c, tape_names_and_shapes);
     tcase_add_test(c, tape_reaimed_leaves_reach_views);
+    tcase_add_test(c, tape_reaimed_leaves_reach_elementwise_calls);
     tcase_add_test(c, tape_strided_memory);
     tcase_add_test(c, tape_statistics);
     tcase_add_test(c, tape_frees_everything_at_once);

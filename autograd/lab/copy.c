@@ -59,9 +59,9 @@ static void copy_mark_dependents(const struct copy_run *r)
 }
 
 /* Whether a node's value is there still: a sweep uses the memory of its temporaries again. */
-static bool copy_is_intact(const reel_tape *tape, const reel_node *node)
+static bool copy_is_intact(const reel_node *node)
 {
-    return !(node->flags & REEL_NODE_RECYCLED) && reel_node_at(tape, node->base)->written <= node->executed;
+    return !(node->flags & REEL_NODE_RECYCLED) && node->base->written <= node->executed;
 }
 
 static bool copy_is_applied(const struct copy_run *r, uint32_t id)
@@ -70,7 +70,7 @@ static bool copy_is_applied(const struct copy_run *r, uint32_t id)
     if (!node->op)
         return false;
     return *copy_mark(r, id) & COPY_DEPENDS ||
-           (!(*copy_mark(r, id) & COPY_INPUT) && !copy_is_intact(r->tape, node));
+           (!(*copy_mark(r, id) & COPY_INPUT) && !copy_is_intact(node));
 }
 
 static void copy_mark_needed(const struct copy_run *r)

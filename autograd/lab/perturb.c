@@ -18,8 +18,8 @@ const double *reel_lab_output_values(reel_lab *lab, const reel_lab_output *outpu
 {
     const reel_node *node = reel_node_at(lab->tape, output->node);
     if (output->plain)
-        return reel_node_data(lab->tape, node);
-    reel_array array = reel_node_array(lab->tape, node);
+        return reel_node_data(node);
+    reel_array array = reel_node_array(node);
     reel_array_get(&array, REEL_F64, lab->room + output->offset);
     return lab->room + output->offset;
 }

@@ -65,7 +65,7 @@ static void setup_magnitude(reel_lab *lab, reel_lab_input *input, uint32_t id)
     const reel_node *node = reel_node_at(lab->tape, id);
     if (node->dtype != REEL_F64 || !node->count)
         return;
-    reel_array array = reel_node_array(lab->tape, node);
+    reel_array array = reel_node_array(node);
     const int64_t *strides[] = {node->strides};
     const double *value = array.data;
     reel_walk walk;
@@ -156,10 +156,10 @@ static bool setup_input(reel_lab *lab, reel_lab_input *input, reel_tensor x)
     if (!input->origin || !input->scale || !input->numeric || !input->error || !input->verdict ||
         !input->doubt)
         return false;
-    reel_array array = reel_node_array(tape, twin);
+    reel_array array = reel_node_array(twin);
     reel_array_get(&array, REEL_F64, input->origin);
     setup_scale(input, input->origin);
-    array = reel_node_array(tape, leaf);
+    array = reel_node_array(leaf);
     reel_array_get(&array, REEL_F64, input->origin);
     memset(input->verdict, REEL_NOT_CHECKED, count);
     memset(input->doubt, REEL_NO_DOUBT, count);

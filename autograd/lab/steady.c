@@ -10,10 +10,10 @@ static uint64_t steady_mix(uint64_t hash, uint64_t word)
 }
 
 /* Of the elements in order, widened to eight bytes each, in blocks. */
-static uint64_t steady_hash(const reel_tape *tape, const reel_node *node, double *room)
+static uint64_t steady_hash(const reel_node *node, double *room)
 {
     uint64_t hash = 0x243f6a8885a308d3u;
-    reel_array array = reel_node_array(tape, node);
+    reel_array array = reel_node_array(node);
     reel_array_get(&array, reel_dtype_is_float(node->dtype) ? REEL_F64 : REEL_I64, room);
     for (int64_t i = 0; i < node->count; i++) {
         uint64_t word;
@@ -33,10 +33,10 @@ static void steady_blame(reel_lab *lab, uint32_t id)
     report->unsteady_node = reel_lab_origin(lab, id);
 }
 
-static bool steady_is_intact(const reel_tape *tape, const reel_node *node)
+static bool steady_is_intact(const reel_node *node)
 {
     return node->op && !(node->flags & REEL_NODE_RECYCLED) &&
-           reel_node_at(tape, node->base)->written <= node->executed;
+           node->base->written <= node->executed;
 }
 
 /* Whether each node has the value that it had at first; or, where `originals`, whether what it was copied
@@ -48,9 +48,9 @@ static bool steady_compare(reel_lab *lab, bool originals, double *room)
         const reel_node *node = reel_node_at(lab->tape, id);
         const reel_node *looked_at = originals ? reel_node_at(lab->tape, lab->copy.origin[i]) : node;
         if (!node->op || !lab->useful[i] || (originals && !lab->copy.origin[i]) ||
-            (originals && !steady_is_intact(lab->tape, looked_at)))
+            (originals && !steady_is_intact(looked_at)))
             continue;
-        if (steady_hash(lab->tape, looked_at, room) != lab->print[i]) {
+        if (steady_hash(looked_at, room) != lab->print[i]) {
             steady_blame(lab, id);
             return false;
         }
@@ -78,7 +78,7 @@ static void steady_print(reel_lab *lab, double *room)
 {
     for (uint32_t id = lab->copy.from; id < lab->copy.to; id++)
         if (lab->useful[id - lab->copy.from])
-            lab->print[id - lab->copy.from] = steady_hash(lab->tape, reel_node_at(lab->tape, id), room);
+            lab->print[id - lab->copy.from] = steady_hash(reel_node_at(lab->tape, id), room);
 }
 
 bool reel_lab_is_steady(reel_lab *lab, bool *steady)
