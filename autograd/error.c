@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 bool reel_failed(const reel_tape *tape)
 {
@@ -53,6 +54,15 @@ bool reel_tape_fail(reel_tape *tape, const char *file, int line, const char *op,
     error_write(tape, file, line, op, format, arguments);
     va_end(arguments);
     return false;
+}
+
+void reel_tape_add_to_error(reel_tape *tape, const char *format, ...)
+{
+    size_t at = strlen(tape->message);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(tape->message + at, sizeof tape->message - at, format, arguments);
+    va_end(arguments);
 }
 
 void reel_error_set_at(REEL_PLACE, reel_tape *tape, const char *format, ...)

@@ -218,6 +218,8 @@ bool  reel_tape_holds_mark(const reel_tape *tape, reel_mark mark);
 bool reel_tape_fail(reel_tape *tape, const char *file, int line, const char *op, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 bool reel_tape_out_of_memory(reel_tape *tape, const char *file, int line, const char *op, size_t bytes);
+/* Words behind the message of the error that the tape has. */
+void reel_tape_add_to_error(reel_tape *tape, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Says what is wrong with a handle: stale, failed, none, not computed. */
 bool reel_refuse(const char *file, int line, const char *what, reel_tensor x);

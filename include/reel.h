@@ -1152,12 +1152,23 @@ typedef enum reel_cause {
     REEL_CAUSE_ACCUMULATION,                        /* right but where an input is used twice      */
     REEL_CAUSE_LABEL_SUM,                           /* softmax - labels where S softmax - labels is
                                                        meant: the labels do not sum to 1           */
+    REEL_CAUSE_AXIS,                                /* normalised along another axis than the right one:
+                                                       it sums to 0 along that, or is off by one softmax
+                                                       in place of another                         */
     REEL_CAUSE_NOT_FINITE,                          /* the gradient is NaN or infinite, y is not   */
     REEL_CAUSE_SOME_ELEMENTS,                       /* a few elements, all others are right        */
     REEL_CAUSE_NOT_RECORDED,                        /* a VJP computed numbers outside the tape, so that
                                                        the gradient of the gradient misses them    */
     REEL_CAUSE_OTHER                                /* a missing or a wrong term                   */
 } reel_cause;
+
+/* What more is known of a cause. */
+typedef struct reel_clue {
+    double factor;                                  /* FACTOR, REDUCTION: gradient / derivative    */
+    int    axis;                                    /* REDUCTION: the axis of the input that has this size,
+                                                       -1: something else has; AXIS: the one taken, ... */
+    int    meant;                                   /* ... and the one that is meant               */
+} reel_clue;
 
 REEL_API const char *reel_verdict_name(reel_verdict verdict);      /* "PASS", "CANNOT TELL", ...   */
 REEL_API const char *reel_doubt_text(reel_doubt doubt);            /* a few words                  */
@@ -1193,6 +1204,7 @@ typedef struct reel_blame {
                                                        upstream gradient                           */
     reel_description described;                     /* ... in words                                */
     reel_cause       cause;
+    reel_clue        clue;
     reel_finding     finding;                       /* its worst derivative; x is the input        */
 } reel_blame;
 
@@ -1201,7 +1213,8 @@ enum { REEL_FINDINGS = 16, REEL_BLAMES = 4 };       /* the room for them in a re
 /* A value like any other: nothing in it needs to be freed. Names and places in it belong to the tape. */
 typedef struct reel_gradcheck_report {
     reel_verdict     verdict;                       /* of the whole: the worst of all              */
-    reel_cause       cause;
+    reel_cause       cause;                         /* that of the first blame, if there is one    */
+    reel_clue        clue;
     int64_t          passed, undecided, failed;     /* derivatives                                 */
     reel_finding     worst[REEL_FINDINGS];          /* the worst first, without those that pass    */
     int              findings;

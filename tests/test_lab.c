@@ -109,6 +109,73 @@ static reel_tensor lab_network(reel_tape *tape, enum lab_mistake mistake, reel_t
     return reel_tanh(lab_cubed(reel_affine(*x, 1.1, 0), mistake));
 }
 
+/* Three normalisations along an axis of x [3,4,2], each with a VJP that takes, where it sums or divides, another
+ * axis: all of it, or in the softmax alone. */
+enum lab_norm_kind { LAB_CENTRED, LAB_SOFTMAX, LAB_LOG_SOFTMAX };
+
+typedef struct lab_norm {
+    enum lab_norm_kind kind;
+    int                axis, taken;
+    bool               in_softmax;                  /* the mistake is made there alone             */
+} lab_norm;
+
+static bool lab_norm_shape(reel_call *call, reel_output *out)
+{
+    out->dtype = REEL_F64;
+    out->shape = reel_make_shape(call->in[0].rank, call->in[0].shape);
+    return true;
+}
+
+static double lab_norm_of(enum lab_norm_kind kind, double x, double sum, double exponentials, double size)
+{
+    return kind == LAB_CENTRED ? x - sum / size
+           : kind == LAB_SOFTMAX ? exp(x) / exponentials : x - log(exponentials);
+}
+
+/* x is contiguous. */
+static bool lab_norm_forward(const reel_call *call)
+{
+    const lab_norm *norm = call->attributes;
+    const double *x = call->in[0].data;
+    int64_t size = call->in[0].shape[norm->axis], stride = call->in[0].strides[norm->axis];
+    for (int64_t e = 0; e < call->in[0].count; e++) {
+        int64_t first = e - e / stride % size * stride;
+        double sum = 0, exponentials = 0;
+        for (int64_t i = 0; i < size; i++) {
+            sum += x[first + i * stride];
+            exponentials += exp(x[first + i * stride]);
+        }
+        ((double *)call->out[0].data)[e] = lab_norm_of(norm->kind, x[e], sum, exponentials, (double)size);
+    }
+    return true;
+}
+
+static reel_tensor lab_sum_along(reel_tensor x, int axis)
+{
+    return reel_sum(x, .axes = REEL_AXES(axis), .keepdims = true);
+}
+
+static void lab_norm_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    const lab_norm *norm = call->attributes;
+    int axis = norm->in_softmax ? norm->axis : norm->taken;
+    reel_tensor x = call->input[0], p = reel_softmax(x, norm->taken), weighted = reel_mul(p, dy[0]);
+    double size = (double)reel_shape_of(x).size[axis];
+    if (norm->kind == LAB_CENTRED)
+        dx[0] = reel_sub(dy[0], reel_affine(lab_sum_along(dy[0], axis), 1 / size, 0));
+    else if (norm->kind == LAB_SOFTMAX)
+        dx[0] = reel_sub(weighted, reel_mul(p, lab_sum_along(weighted, axis)));
+    else
+        dx[0] = reel_sub(dy[0], reel_mul(p, lab_sum_along(dy[0], axis)));
+}
+
+static const reel_op lab_op_norm = {
+    .size = sizeof(reel_op), .name = "norm", .inputs = 1, .outputs = 1, .attributes = sizeof(lab_norm),
+    .shape = lab_norm_shape, .forward = lab_norm_forward, .vjp = lab_norm_vjp,
+    .formula = "y = x - mean x, softmax x or log softmax x",
+};
+
 /* ---- Verdicts -------------------------------------------------------------------------------------- */
 
 static const struct lab_fault {
@@ -147,6 +214,85 @@ START_TEST(lab_names_the_mistake_and_the_node)
     reel_gradcheck_text(&r, text, sizeof text);
     ck_assert_ptr_nonnull(strstr(text, "the VJP of cube at a page of mine.c:1234"));
     ck_assert_ptr_nonnull(strstr(text, reel_cause_text(fault->cause)));
+    reel_tape_free(tape);
+}
+END_TEST
+
+static reel_gradcheck_report lab_check_norm(reel_tape *tape, lab_norm norm, int order)
+{
+    reel_tensor x = reel_random_normal(tape, REEL_SHAPE(3, 4, 2), REEL_F64, 0, 1), y;
+    reel_apply(&lab_op_norm, REEL_TENSORS(reel_affine(x, 1.1, 0)), &norm, &y, 1);
+    return reel_gradcheck(reel_tanh(y), REEL_TENSORS(x), .order = order);
+}
+
+START_TEST(lab_names_the_axis_that_is_taken_and_the_one_that_is_meant)
+{
+    static const lab_norm mistakes[] = {{LAB_CENTRED, 0, 0, false}, {LAB_SOFTMAX, 0, 0, false},
+                                        {LAB_LOG_SOFTMAX, 0, 0, false}, {LAB_LOG_SOFTMAX, 0, 0, true}};
+    reel_tape *tape = reel_tape_new();
+    for (int pair = 0; pair < 9; pair++) {
+        lab_norm norm = mistakes[_i];
+        norm.axis = pair / 3;
+        norm.taken = pair % 3;
+        reel_gradcheck_report r = lab_check_norm(tape, norm, 1);
+        LAB_ASSERT_VERDICT(r, norm.axis == norm.taken ? REEL_PASS : REEL_FAIL);
+        if (norm.axis == norm.taken)
+            continue;
+        ck_assert_int_eq(r.blames, 1);
+        ck_assert_int_eq(r.blame[0].cause, REEL_CAUSE_AXIS);
+        ck_assert_int_eq(r.blame[0].clue.axis, norm.taken);
+        ck_assert_int_eq(r.blame[0].clue.meant, norm.axis);
+        ck_assert_int_eq(r.cause, REEL_CAUSE_AXIS);
+        ck_assert_int_eq(r.clue.axis, norm.taken);
+        char text[8000], wanted[64];
+        reel_gradcheck_text(&r, text, sizeof text);
+        snprintf(wanted, sizeof wanted, "axis %d, where axis %d is right\n", norm.taken, norm.axis);
+        ck_assert_ptr_nonnull(strstr(text, wanted));
+    }
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* The wrong softmax, in the right sum: this gradient sums to 0 along no axis. */
+START_TEST(lab_names_no_axis_where_none_is_taken)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_gradcheck_report r = lab_check_norm(tape, (lab_norm){LAB_SOFTMAX, 1, 0, true}, 1);
+    LAB_ASSERT_VERDICT(r, REEL_FAIL);
+    ck_assert_int_eq(r.blames, 1);
+    ck_assert_int_ne(r.cause, REEL_CAUSE_AXIS);
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* Wrong at order 1, and so at order 2: the same node, listed once. */
+START_TEST(lab_blames_a_node_once)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_gradcheck_report r = lab_check_norm(tape, (lab_norm){LAB_SOFTMAX, 1, 2, false}, 2);
+    LAB_ASSERT_VERDICT(r, REEL_FAIL);
+    int listed = 0;
+    for (int i = 0; i < r.blames; i++)
+        listed += !strcmp(r.blame[i].op, "norm");
+    ck_assert_int_eq(listed, 1);
+    reel_tape_free(tape);
+}
+END_TEST
+
+START_TEST(lab_says_by_what_factor)
+{
+    reel_tape *tape = reel_tape_new();
+    char text[8000];
+    reel_tensor x, y = lab_network(tape, LAB_TWICE, &x);
+    reel_gradcheck_report r = reel_gradcheck(y, REEL_TENSORS(x));
+    ck_assert_double_eq_tol(r.clue.factor, 2, 1e-6);
+    reel_gradcheck_text(&r, text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "it is 2. times the derivative\n"));
+    r = reel_gradcheck(lab_network(tape, LAB_MEAN, &x), REEL_TENSORS(x));
+    ck_assert_double_eq_tol(r.clue.factor, 1. / 12, 1e-6);
+    ck_assert_int_eq(r.clue.axis, -1);              /* 12 is the number of elements, no axis's size */
+    reel_gradcheck_text(&r, text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "the derivative divided by 12; a division by 12 is too much\n"));
     reel_tape_free(tape);
 }
 END_TEST
@@ -504,6 +650,46 @@ START_TEST(lab_gives_errors_as_values)
 }
 END_TEST
 
+/* y = 3 x in f32, and in nothing else. */
+static bool lab_f32_shape(reel_call *call, reel_output *out)
+{
+    out->dtype = REEL_F32;
+    out->shape = reel_make_shape(call->in[0].rank, call->in[0].shape);
+    return call->in[0].dtype == REEL_F32 || reel_call_error(call, "f32 alone");
+}
+
+static bool lab_f32_forward(const reel_call *call)
+{
+    for (int64_t i = 0; i < call->out[0].count; i++)
+        ((float *)call->out[0].data)[i] = 3 * ((const float *)call->in[0].data)[i];
+    return true;
+}
+
+static const reel_op lab_op_f32 = {
+    .size = sizeof(reel_op), .name = "triple", .inputs = 1, .outputs = 1, .flags = REEL_NO_GRADIENT,
+    .shape = lab_f32_shape, .forward = lab_f32_forward, .formula = "y = 3 x",
+};
+
+START_TEST(lab_says_that_an_op_must_take_f64)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_random_normal(tape, REEL_SHAPE(3), REEL_F32, 0, 1), y;
+    reel_apply_at("mine.c", 7, &lab_op_f32, REEL_TENSORS(x), NULL, &y, 1);
+    reel_gradcheck_report r = reel_gradcheck_at("check.c", 9, (reel_gradcheck_options){.y = reel_tanh(reel_add(x, y)),
+                                                                                       .xs = REEL_TENSORS(x)});
+    LAB_ASSERT_VERDICT(r, REEL_NOT_CHECKED);
+    ck_assert_double_nan(r.digits);
+    const char *message = reel_error_message(tape);
+    ck_assert_msg(!strncmp(message, "mine.c:7: triple: f32 alone; the check at check.c:9 records in f64 again what y "
+                                    "needs, so triple, which was recorded in f32, must take f64 too", 130),
+                  "%s", message);
+    char text[200];
+    reel_gradcheck_text(&r, text, sizeof text);
+    ck_assert_str_eq(text, "NOT CHECKED: the check could not be made; the tape's error message says why\n");
+    reel_tape_free(tape);
+}
+END_TEST
+
 /* A request of the check fails, alone (an op may then find another way) or with all after it: an error,
  * nothing lost, and the tape can be used again. Returns how many requests there were. */
 static uint64_t lab_check_with_failing(uint64_t fail, bool on)
@@ -576,6 +762,10 @@ Suite *reel_suite_lab(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, lab_names_the_mistake_and_the_node, 0,
                         sizeof lab_faults / sizeof lab_faults[0]);
+    tcase_add_loop_test(tests, lab_names_the_axis_that_is_taken_and_the_one_that_is_meant, 0, 4);
+    tcase_add_test(tests, lab_names_no_axis_where_none_is_taken);
+    tcase_add_test(tests, lab_blames_a_node_once);
+    tcase_add_test(tests, lab_says_by_what_factor);
     tcase_add_test(tests, lab_passes_what_is_right);
     tcase_add_test(tests, lab_finds_one_element);
     tcase_add_test(tests, lab_wants_both_uses_added);
@@ -594,6 +784,7 @@ Suite *reel_suite_lab(void)
     tcase_add_test(tests, lab_leaves_the_tape_as_it_was);
     tcase_add_test(tests, lab_follows_strides);
     tcase_add_test(tests, lab_gives_errors_as_values);
+    tcase_add_test(tests, lab_says_that_an_op_must_take_f64);
     tcase_add_loop_test(tests, lab_survives_each_failing_allocation, 0, 2);
     tcase_add_test(tests, lab_cuts_its_text);
     tcase_add_test(tests, lab_calls_no_right_network_wrong);

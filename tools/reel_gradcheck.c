@@ -1,10 +1,10 @@
-/* reel-gradcheck [--order N] [--verbose] [OP ...]: checks the gradients of every op in the table, or of
+/* reel-gradcheck [--order N] [--verbose] [--help] [OP ...]: checks the gradients of every op in the table, or of
  * those named, on their samples, and prints what the lab says.
  *
  * A line is one op: how many derivatives were compared with differences at each order, in f64, and how
  * many decimal digits of the gradient the smaller dtypes keep at worst. Samples that lie on a kink are
  * counted apart: there CANNOT TELL is the right answer. Exit status: 0 where all is well, 1 where
- * something fails or cannot be told, 2 for wrong usage. */
+ * something fails or cannot be told, 2 for wrong usage, an unknown op included. */
 #include "tools/op_samples.h"
 
 #include <math.h>
@@ -13,10 +13,10 @@
 #include <string.h>
 
 struct gradcheck_command {
-    int         order;
-    bool        verbose;
-    const char *op[64];
-    int         ops;
+    int    order;
+    bool   verbose;
+    char **op;                                      /* their names; none: all                      */
+    int    ops;
 };
 
 struct gradcheck_tally {
@@ -153,36 +153,74 @@ static bool gradcheck_is_wanted(const struct gradcheck_command *command, const c
     return command->ops == 0;
 }
 
-static int gradcheck_usage(const char *why, const char *what)
+static const char gradcheck_help[] =
+    "usage: reel-gradcheck [--order N] [--verbose] [OP ...]\n"
+    "Checks the gradients of all ops, or of those named, against finite differences.\n"
+    "  --order N   up to this order of derivatives, 1 to 4 (default 2)\n"
+    "  --verbose   the whole report of every call, not only of those at fault\n"
+    "  --help      this text\n"
+    "Exit status: 0 all is well; 1 a gradient is wrong or cannot be told; 2 wrong usage.\n";
+
+static int gradcheck_wrong_usage(const char *why, const char *what)
 {
-    fprintf(stderr, "reel-gradcheck: %s%s\nusage: reel-gradcheck [--order N] [--verbose] [OP ...]\n", why,
-            what);
+    fprintf(stderr, "reel-gradcheck: %s%s\n%s", why, what, gradcheck_help);
     return 2;
 }
 
+static int gradcheck_read_order(struct gradcheck_command *command, const char *number)
+{
+    char *end;
+    if (!number)
+        return gradcheck_wrong_usage("--order needs a number", "");
+    long order = strtol(number, &end, 10);
+    if (end == number || *end || order < 1 || order > 4)
+        return gradcheck_wrong_usage("the order must be 1 to 4, not ", number);
+    command->order = (int)order;
+    return 0;
+}
+
+static bool gradcheck_is_op(const char *name)
+{
+    for (size_t i = 0; i < reel_op_count(); i++)
+        if (!strcmp(reel_op_in_table(i)->name, name))
+            return true;
+    return false;
+}
+
+/* 0, or the exit status. The names of ops are gathered at the front of argv. */
 static int gradcheck_read_arguments(struct gradcheck_command *command, int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--verbose")) {
+    int usage = 0;
+    command->op = argv;
+    for (int i = 1; i < argc && !usage; i++) {
+        if (!strcmp(argv[i], "--verbose"))
             command->verbose = true;
-        } else if (!strcmp(argv[i], "--order") && i + 1 < argc) {
-            char *end;
-            command->order = (int)strtol(argv[++i], &end, 10);
-            if (*end || command->order < 1 || command->order > 4)
-                return gradcheck_usage("the order must be 1 to 4, not ", argv[i]);
-        } else if (argv[i][0] == '-') {
-            return gradcheck_usage("unknown option ", argv[i]);
-        } else if (command->ops < 64) {
+        else if (!strcmp(argv[i], "--order"))
+            usage = gradcheck_read_order(command, argv[++i]);
+        else if (argv[i][0] == '-')
+            usage = gradcheck_wrong_usage("unknown option ", argv[i]);
+        else if (!gradcheck_is_op(argv[i]))
+            usage = gradcheck_wrong_usage("no op has the name ", argv[i]);
+        else
             command->op[command->ops++] = argv[i];
-        }
     }
-    return 0;
+    return usage;
+}
+
+static bool gradcheck_wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+    return false;
 }
 
 int main(int argc, char **argv)
 {
+    if (gradcheck_wants_help(argc, argv))
+        return fputs(gradcheck_help, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     struct gradcheck_command command = {.order = 2};
-    int usage = gradcheck_read_arguments(&command, argc, argv), found = 0, bad = 0;
+    int usage = gradcheck_read_arguments(&command, argc, argv), checked = 0, bad = 0;
     if (usage)
         return usage;
     printf("%-24s %-11s %5s %9s %7s %7s %6s  %s\n", "op", "verdict", "calls", "pass", "cannot", "fail",
@@ -191,11 +229,9 @@ int main(int argc, char **argv)
         const reel_op *op = reel_op_in_table(i);
         if (!gradcheck_is_wanted(&command, op->name))
             continue;
-        found++;
+        checked++;
         bad += !gradcheck_op(&command, op);
     }
-    if (command.ops > found)
-        return gradcheck_usage("an op of that name is not in the table: ", command.op[0]);
-    printf("%d ops, %d at fault\n", found, bad);
+    printf("%d ops, %d at fault\n", checked, bad);
     return bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -120,31 +120,50 @@ static bool blame_run(struct blame_call *c, bool apart, reel_gradcheck_report *r
 
 /* ---- All calls ------------------------------------------------------------------------------------- */
 
-static void blame_note(const struct blame_call *c, const reel_gradcheck_report *found, reel_cause cause)
+/* The next order looks at the calls of y again. */
+static bool blame_is_known(const struct blame_call *c)
 {
-    reel_gradcheck_report *report = c->lab->report;
+    const reel_gradcheck_report *report = c->lab->report;
+    uint32_t node = reel_lab_origin(c->lab, c->id);
+    for (int i = 0; i < report->blames; i++)
+        if (node && report->blame[i].node == node)
+            return true;
+    return false;
+}
+
+/* Makes room in the list, the worst first; NULL where it is full of worse ones. */
+static reel_blame *blame_place(reel_gradcheck_report *report, double severity)
+{
     int at = report->blames < REEL_BLAMES ? report->blames++ : REEL_BLAMES;
-    for (; at > 0 && report->blame[at - 1].finding.severity < found->worst[0].severity; at--)
+    for (; at > 0 && report->blame[at - 1].finding.severity < severity; at--)
         if (at < REEL_BLAMES)
             report->blame[at] = report->blame[at - 1];
-    if (at == REEL_BLAMES)
+    return at < REEL_BLAMES ? &report->blame[at] : NULL;
+}
+
+static void blame_note(const struct blame_call *c, const reel_gradcheck_report *found, reel_cause cause)
+{
+    reel_blame *blame = blame_place(c->lab->report, found->worst[0].severity);
+    if (!blame)
         return;
     int input = found->worst[0].x;
     uint32_t x = input < 0 ? c->id : reel_node_inputs(c->head)[input], origin = reel_lab_origin(c->lab, x);
-    report->blame[at] = (reel_blame){
+    *blame = (reel_blame){
         .op = c->head->op->name, .file = c->head->file, .line = c->head->line,
         .node = reel_lab_origin(c->lab, c->id), .input = input,
         .described = reel_describe(reel_handle(c->lab->tape, origin ? origin : x)),
-        .cause = cause, .finding = found->worst[0],
+        .cause = cause, .clue = found->clue, .finding = found->worst[0],
     };
     if (input >= 0)
-        report->blame[at].finding.name = reel_node_at(c->lab->tape, x)->name;
+        blame->finding.name = reel_node_at(c->lab->tape, x)->name;
 }
 
 static bool blame_call(reel_lab *lab, uint32_t id, int order)
 {
     struct blame_call c = {.lab = lab, .head = reel_node_at(lab->tape, id), .id = id, .order = order};
     reel_gradcheck_report found, apart;
+    if (blame_is_known(&c))
+        return true;
     if (!blame_run(&c, false, &found))
         return false;
     if (!found.failed)

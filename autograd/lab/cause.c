@@ -5,6 +5,7 @@
  *     a = 0                              a path from the input to y that is not followed
  *     a_ij = n_ji                        two axes exchanged;  the same numbers anywhere else: permuted
  *     a - n = k softmax(x) in a row      softmax - labels, with labels that do not sum to 1
+ *     a sums to 0 along another axis     normalised along the wrong one (axis.c)
  *     a few of many                      some elements */
 #include "autograd/lab/lab.h"
 
@@ -43,14 +44,9 @@ static bool cause_near(double a, double b)
     return fabs(a - b) <= 1e-4 * fmax(fabs(a), fabs(b));
 }
 
-/* Whether the ratio is the size of an axis, or the number of elements, of the input or an output, or its
- * inverse. */
-static bool cause_is_size(const reel_lab *lab, const reel_lab_input *input, double ratio)
+static bool cause_is_output_size(const reel_lab *lab, double size)
 {
-    double size = ratio < 1 ? 1 / ratio : ratio;
-    bool found = cause_near(size, (double)input->count) || cause_near(size, (double)lab->y_count);
-    for (int i = 0; i < input->shape.rank; i++)
-        found |= cause_near(size, (double)input->shape.size[i]);
+    bool found = cause_near(size, (double)lab->y_count);
     for (size_t o = 0; o < lab->outputs; o++) {
         const reel_node *node = reel_node_at(lab->tape, lab->output[o].node);
         for (int i = 0; i < node->rank; i++)
@@ -59,14 +55,28 @@ static bool cause_is_size(const reel_lab *lab, const reel_lab_input *input, doub
     return found;
 }
 
-static reel_cause cause_of_ratio(const reel_lab *lab, const reel_lab_input *input, double ratio)
+/* Whether the ratio, or its inverse, is the size of an axis, which is noted, or the number of elements, of
+ * the input or an output. */
+static bool cause_is_size(const reel_lab *lab, const reel_lab_input *input, double ratio, int *axis)
 {
+    double size = ratio < 1 ? 1 / ratio : ratio;
+    *axis = input->shape.rank - 1;
+    while (*axis >= 0 && !cause_near(size, (double)input->shape.size[*axis]))
+        --*axis;
+    return *axis >= 0 || cause_near(size, (double)input->count) || cause_is_output_size(lab, size);
+}
+
+static reel_cause cause_of_ratio(const reel_lab *lab, const reel_lab_input *input, double ratio,
+                                 reel_clue *clue)
+{
+    clue->factor = ratio;
     if (fabs(ratio) < 1e-6)
         return REEL_CAUSE_MISSING_PATH;
     if (cause_near(ratio, -1))
         return REEL_CAUSE_SIGN;
     bool two = cause_near(ratio, 2) || cause_near(ratio, 0.5);
-    return !two && ratio > 0 && cause_is_size(lab, input, ratio) ? REEL_CAUSE_REDUCTION : REEL_CAUSE_FACTOR;
+    bool size = !two && ratio > 0 && cause_is_size(lab, input, ratio, &clue->axis);
+    return size ? REEL_CAUSE_REDUCTION : REEL_CAUSE_FACTOR;
 }
 
 /* ---- The right numbers in wrong places ------------------------------------------------------------- */
@@ -169,8 +179,9 @@ static bool cause_is_label_sum(const reel_lab_input *input)
     return false;
 }
 
-reel_cause reel_lab_guess(reel_lab *lab, const reel_lab_input *input)
+reel_cause reel_lab_guess(reel_lab *lab, const reel_lab_input *input, reel_clue *clue)
 {
+    *clue = (reel_clue){.factor = NAN, .axis = -1, .meant = -1};
     struct cause_counts c = cause_count(input);
     if (!c.failed)
         return REEL_NO_CAUSE;
@@ -181,9 +192,11 @@ reel_cause reel_lab_guess(reel_lab *lab, const reel_lab_input *input)
     if (c.failed * CAUSE_FEW <= c.right || (c.failed == 1 && c.right > 1))
         return REEL_CAUSE_SOME_ELEMENTS;
     if (c.right <= c.failed && (cause_near(c.low, c.high) || fmax(fabs(c.low), fabs(c.high)) < 1e-6))
-        return cause_of_ratio(lab, input, c.high);
+        return cause_of_ratio(lab, input, c.high, clue);
     if (cause_is_label_sum(input))
         return REEL_CAUSE_LABEL_SUM;
+    if (reel_lab_takes_another_axis(lab, input, clue))
+        return REEL_CAUSE_AXIS;
     if (cause_is_permuted(lab, input))
         return REEL_CAUSE_PERMUTED;
     return REEL_CAUSE_OTHER;

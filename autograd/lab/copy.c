@@ -124,6 +124,25 @@ static const void *copy_attributes(const struct copy_run *r, const reel_node *no
     return attributes;
 }
 
+/* An op that takes the recorded dtype but not f64 gives an error, which is told in full. */
+static bool copy_apply_op(const struct copy_run *r, const reel_node *node, const reel_tensor *inputs,
+                          reel_tensor *outputs)
+{
+    const void *attributes = copy_attributes(r, node);
+    if (node->op->attributes && !attributes)
+        return false;
+    r->tape->memory.wanted = 0;
+    if (reel_apply_at(node->file, node->line, node->op, reel_tensors_of(inputs, node->inputs), attributes,
+                      outputs, node->outputs))
+        return true;
+    if (!r->tape->memory.wanted && reel_dtype_is_float(node->dtype) && node->dtype != REEL_F64)
+        reel_tape_add_to_error(r->tape, "; the check at %s:%d records in f64 again what y needs, so %s, which was "
+                               "recorded in %s, must take f64 too (reel_gradcheck_function() checks a function "
+                               "of f32 as it is)", r->file, r->line, node->op->name,
+                               reel_dtype_name((reel_dtype)node->dtype));
+    return false;
+}
+
 static bool copy_apply_to(const struct copy_run *r, const reel_node *node, const reel_tensor *inputs,
                           reel_tensor *outputs)
 {
@@ -137,10 +156,7 @@ static bool copy_apply_to(const struct copy_run *r, const reel_node *node, const
         r->copy->stopped++;
         return outputs[0].node;
     }
-    const void *attributes = copy_attributes(r, node);
-    return (attributes || !node->op->attributes) &&
-           reel_apply_at(node->file, node->line, node->op, reel_tensors_of(inputs, node->inputs), attributes,
-                         outputs, node->outputs);
+    return copy_apply_op(r, node, inputs, outputs);
 }
 
 static bool copy_apply(const struct copy_run *r, uint32_t head)

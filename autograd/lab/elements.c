@@ -1,20 +1,26 @@
 /* Every element of an input, or some random directions.
  *
- * Elements of rows that do not touch each other move together through the two quick steps; what those do
- * not let pass is looked at alone. */
+ * One pair of steps, up and down, is enough where it is so small that the slopes of both sides agree with
+ * the gradient, and yet so large that the rounding of y, over the step, is far below the tolerance. Where
+ * y is too much curved for that, the slopes at half the step are taken too and extrapolated; then the same
+ * is tried with wide steps. Elements of rows that do not touch each other move together through all that.
+ * What is not let pass is looked at alone. */
 #include "autograd/lab/lab.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { ELEMENTS_STEP = -8 };                        /* the wider of the quick steps, as a power of two */
+enum { ELEMENTS_WIDE = -8, ELEMENTS_TINY = -26 };  /* a pair's step, as a power of two             */
 
-static void elements_note(reel_lab *lab, reel_lab_input *input, int64_t e, const reel_lab_answer *answer)
+/* How far the rounding of y, in a slope, is to stay below the tolerance. */
+static const double elements_room = 8;
+
+static void elements_note(reel_lab_input *input, int64_t e, const reel_lab_answer *answer)
 {
     input->numeric[e] = answer->numeric;
     input->error[e] = answer->error;
     input->verdict[e] = (unsigned char)answer->verdict;
     input->doubt[e] = (unsigned char)answer->doubt;
-    (void)lab;
 }
 
 static bool elements_alone(reel_lab *lab, reel_lab_input *input, int64_t e)
@@ -23,29 +29,95 @@ static bool elements_alone(reel_lab *lab, reel_lab_input *input, int64_t e)
     reel_lab_answer answer;
     if (!reel_lab_careful(lab, &probe, input->analytic[e], 0, &answer))
         return false;
-    elements_note(lab, input, e, &answer);
+    elements_note(input, e, &answer);
     return true;
 }
 
-/* The elements that lie where `first` does in each block. `rise` has room for two pairs of steps of each. */
-static bool elements_together(reel_lab *lab, reel_lab_input *input, int64_t first, reel_lab_rise *rise)
+/* ---- Quick steps ----------------------------------------------------------------------------------- */
+
+/* What the elements of one place in each block go through. */
+struct elements_group {
+    reel_lab      *lab;
+    reel_lab_probe probe;
+    reel_lab_rise *rise;                            /* [2][blocks]: of a pair, and of one of half the step */
+    bool          *passed;                          /* of each block                               */
+    int64_t        left;                            /* how many have not                           */
+};
+
+static int64_t elements_of_block(const struct elements_group *g, int64_t block)
 {
-    reel_lab_probe probe = {.input = input, .first = first, .blocks = input->blocks};
-    enum reel_lab_run wide = reel_lab_rises(lab, &probe, ldexp(1, ELEMENTS_STEP), rise);
-    enum reel_lab_run narrow = wide == REEL_LAB_RAN ? reel_lab_rises(lab, &probe, ldexp(1, ELEMENTS_STEP - 1),
-                                                                      rise + input->blocks)
-                                                    : wide;
-    if (narrow == REEL_LAB_BROKEN)
-        return false;
+    return g->probe.first + g->probe.input->block_offset[block];
+}
+
+/* The smallest step at which the slopes of all elements are exact enough, by the rounding seen so far. */
+static int elements_step(const struct elements_group *g)
+{
+    const reel_lab_input *input = g->probe.input;
+    double least = INFINITY;
     for (int64_t b = 0; b < input->blocks; b++) {
-        int64_t e = first + input->block_offset[b];
-        reel_lab_rise pair[2] = {rise[b], rise[input->blocks + b]};
-        reel_lab_answer answer;
-        if (narrow == REEL_LAB_RAN && reel_lab_quick(lab, input, e, pair, &answer))
-            elements_note(lab, input, e, &answer);
-        else if (!elements_alone(lab, input, e))
-            return false;
+        int64_t e = elements_of_block(g, b);
+        least = fmin(least, fabs(input->analytic[e]) * input->scale[e]);
     }
+    double step = elements_room * input->rounding / (g->lab->tolerance * least);
+    if (!(step < ldexp(1, ELEMENTS_WIDE)))
+        return ELEMENTS_WIDE;
+    return step > ldexp(1, ELEMENTS_TINY) ? ilogb(step) + 1 : ELEMENTS_TINY;
+}
+
+/* A pair of steps of 2^exponent, and, where that is not enough for all, one of half the size. */
+static enum reel_lab_run elements_try(struct elements_group *g, int exponent)
+{
+    reel_lab_input *input = g->probe.input;
+    enum reel_lab_run run = REEL_LAB_RAN;
+    for (int pairs = 1; pairs <= 2 && g->left; pairs++) {
+        run = reel_lab_rises(g->lab, &g->probe, ldexp(1, exponent + 1 - pairs),
+                             g->rise + (pairs - 1) * input->blocks);
+        if (run != REEL_LAB_RAN)
+            return run;
+        for (int64_t b = 0; b < input->blocks; b++) {
+            const reel_lab_rise pair[2] = {g->rise[b], g->rise[input->blocks + b]};
+            reel_lab_answer answer;
+            if (g->passed[b] ||
+                !reel_lab_quick(g->lab, input, elements_of_block(g, b), pair, pairs, &answer))
+                continue;
+            elements_note(input, elements_of_block(g, b), &answer);
+            g->passed[b] = true;
+            g->left--;
+        }
+    }
+    return run;
+}
+
+/* The rounding of a slope times its step, of the largest of the blocks. It is taken for larger where the
+ * steps that it led to were too small. */
+static void elements_learn(const struct elements_group *g, bool too_small)
+{
+    reel_lab_input *input = g->probe.input;
+    double moved = 0;
+    for (int64_t b = 0; b < input->blocks; b++)
+        moved = fmax(moved, g->rise[b].moved);
+    input->noisiness *= too_small ? 4 : 1;
+    input->rounding = 8 * input->noisiness * g->lab->roundoff * moved;
+}
+
+/* The elements that lie where `first` does in each block. */
+static bool elements_together(struct elements_group *g, int64_t first)
+{
+    reel_lab_input *input = g->probe.input;
+    g->probe.first = first;
+    g->left = input->blocks;
+    memset(g->passed, 0, (size_t)input->blocks * sizeof *g->passed);
+    int exponent = elements_step(g);
+    enum reel_lab_run run = elements_try(g, exponent);
+    if (run == REEL_LAB_RAN)
+        elements_learn(g, g->left && exponent < ELEMENTS_WIDE);
+    if (g->left && exponent < ELEMENTS_WIDE && run != REEL_LAB_BROKEN)
+        run = elements_try(g, ELEMENTS_WIDE);
+    if (run == REEL_LAB_BROKEN)
+        return false;
+    for (int64_t b = 0; b < input->blocks; b++)
+        if (!g->passed[b] && !elements_alone(g->lab, input, elements_of_block(g, b)))
+            return false;
     return true;
 }
 
@@ -62,11 +134,15 @@ static bool elements_is_first(const reel_lab_input *input, int64_t e)
 
 bool reel_lab_elements(reel_lab *lab, reel_lab_input *input)
 {
-    reel_lab_rise *rise = reel_lab_get(lab, 2 * (size_t)input->blocks, sizeof *rise);
-    if (!rise)
+    struct elements_group g = {.lab = lab, .probe = {.input = input, .blocks = input->blocks}};
+    g.rise = reel_lab_get(lab, 2 * (size_t)input->blocks, sizeof *g.rise);
+    g.passed = reel_lab_get(lab, (size_t)input->blocks, sizeof *g.passed);
+    if (!g.rise || !g.passed)
         return false;
+    input->noisiness = 1;
+    input->rounding = 8 * lab->roundoff * lab->size;
     for (int64_t e = 0; e < input->count; e++)
-        if (elements_is_first(input, e) && !elements_together(lab, input, e, rise))
+        if (elements_is_first(input, e) && !elements_together(&g, e))
             return false;
     return true;
 }

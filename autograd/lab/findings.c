@@ -136,26 +136,37 @@ void reel_lab_tell_elements(reel_lab *lab, reel_lab_input *input)
     findings_largest(input);
     if (input->recorded)
         findings_judge_rounding(lab, input);
-    bool failed = false;
+    double failed = 0;
     for (int64_t e = 0; e < input->count; e++) {
         reel_lab_answer answer = {
             .numeric = input->numeric[e], .error = input->error[e],
             .verdict = (reel_verdict)input->verdict[e], .doubt = (reel_doubt)input->doubt[e],
         };
         reel_lab_tell(lab, input, e, input->analytic[e], &answer);
-        failed |= answer.verdict == REEL_FAIL;
+        if (answer.verdict == REEL_FAIL)
+            failed = fmax(failed, findings_severity(input, input->analytic[e], answer.numeric));
     }
-    if (failed && !lab->report->cause)
-        lab->report->cause = reel_lab_guess(lab, input);
+    if (failed > lab->guessed) {                    /* the tensor with the worst of all derivatives */
+        lab->guessed = failed;
+        lab->report->cause = reel_lab_guess(lab, input, &lab->report->clue);
+    }
 }
 
 /* ---- The whole ------------------------------------------------------------------------------------- */
 
+reel_gradcheck_report reel_lab_no_report(void)
+{
+    return (reel_gradcheck_report){
+        .verdict = REEL_NOT_CHECKED, .dtype = REEL_NO_DTYPE, .digits = NAN, .rows = 1,
+        .clue = {.factor = NAN, .axis = -1, .meant = -1},
+    };
+}
+
 void reel_lab_open_report(reel_lab *lab, reel_gradcheck_report *report, reel_finding *elements, size_t room)
 {
-    *report = (reel_gradcheck_report){
-        .digits = NAN, .dtype = REEL_F64, .rows = 1, .directions = lab->directions,
-    };
+    *report = reel_lab_no_report();
+    report->dtype = REEL_F64;
+    report->directions = lab->directions;
     lab->report = report;
     lab->worst = (reel_lab_list){.finding = report->worst, .room = REEL_FINDINGS};
     lab->all = (reel_lab_list){.finding = elements, .room = elements ? room : 0};
@@ -165,7 +176,7 @@ void reel_lab_close_report(reel_lab *lab, bool done)
 {
     reel_gradcheck_report *report = lab->report;
     if (!done) {
-        *report = (reel_gradcheck_report){.verdict = REEL_NOT_CHECKED};
+        *report = reel_lab_no_report();
         lab->all.count = 0;
         return;
     }
@@ -178,6 +189,8 @@ void reel_lab_close_report(reel_lab *lab, bool done)
         report->verdict = REEL_CANNOT_TELL;
     if (report->directions)
         report->chance_to_miss = ldexp(1, -report->directions);
-    if (report->blames && report->blame[0].cause)
+    if (report->blames && report->blame[0].cause) {
         report->cause = report->blame[0].cause;
+        report->clue = report->blame[0].clue;
+    }
 }

@@ -150,7 +150,7 @@ static void function_rename(reel_finding *finding, size_t count, const char *nam
 
 reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE, const reel_gradcheck_function_options *o)
 {
-    reel_gradcheck_report report = {0};
+    reel_gradcheck_report report = reel_lab_no_report();
     if (!function_options_make_sense(o))
         return report;
     bool f32 = o->dtype == REEL_F32;
@@ -165,7 +165,8 @@ reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE, const reel_gradchec
     reel_lab_close_report(&lab, lab.tape && function_check(&lab, o));
     function_rename(report.worst, (size_t)report.findings, o->name);
     function_rename(o->elements, lab.all.count, o->name);
-    report.dtype = function_dtype(o);
+    if (report.verdict != REEL_NOT_CHECKED)
+        report.dtype = function_dtype(o);
     reel_tape_free(lab.tape);
     return report;
 }

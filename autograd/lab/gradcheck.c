@@ -34,7 +34,7 @@ static void gradcheck_forget_refusals(reel_tape *tape)
 
 reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, reel_gradcheck_options o)
 {
-    reel_gradcheck_report report = {0};
+    reel_gradcheck_report report = reel_lab_no_report();
     reel_tape *tape = o.y.tape;
     reel_lab lab = {
         .tape = tape, .file = file, .line = line, .xs = (int)o.xs.count,

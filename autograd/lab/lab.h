@@ -68,6 +68,8 @@ typedef struct reel_lab_input {
     double         magnitude;                       /* of the values that it moves, the largest    */
     double        *jitter;                          /* how far analytic moves where the inputs move by a
                                                        rounding or two; NULL: not measured         */
+    double         rounding, noisiness;             /* of a slope, times its step; and how many times more
+                                                       than expected                               */
     int            directions;                      /* 0: each element was looked at               */
     const bool    *moves;                           /* of the copy's nodes: it depends on the input */
     reel_section   section;                         /* the calls that it moves and the outputs need */
@@ -112,6 +114,7 @@ typedef struct reel_lab {
     double           natural;                       /* what the sizes of the lower orders would make of it */
 
     reel_gradcheck_report *report;
+    double                 guessed;                 /* severity of what report->cause was guessed from */
     reel_lab_list          worst, all;
 } reel_lab;
 
@@ -173,9 +176,9 @@ typedef struct reel_lab_answer {
 } reel_lab_answer;
 
 /* numeric.c */
-/* From two steps, the second half the first: whether that is enough to pass. */
+/* From one pair of steps, or from two, the second half the first: whether that is enough to pass. */
 bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t element,
-                    const reel_lab_rise rise[2], reel_lab_answer *answer);
+                    const reel_lab_rise rise[2], int pairs, reel_lab_answer *answer);
 /* With as many steps as it takes. False: the tape has an error. */
 bool reel_lab_careful(reel_lab *lab, const reel_lab_probe *probe, double analytic, double slack,
                       reel_lab_answer *answer);
@@ -193,6 +196,7 @@ bool reel_lab_directions(reel_lab *lab, reel_lab_input *input, int directions);
 void reel_lab_tell(reel_lab *lab, const reel_lab_input *input, int64_t element, double analytic,
                    const reel_lab_answer *answer);
 void reel_lab_tell_elements(reel_lab *lab, reel_lab_input *input);
+reel_gradcheck_report reel_lab_no_report(void);                     /* of a check that was not made */
 void reel_lab_open_report(reel_lab *lab, reel_gradcheck_report *report, reel_finding *elements, size_t room);
 void reel_lab_close_report(reel_lab *lab, bool done);
 
@@ -205,7 +209,10 @@ bool reel_lab_is_all_recorded(reel_lab *lab, uint32_t first, const reel_tensor *
                                              reel_tensor *gradient));
 
 /* cause.c: from all elements of an input that was told. */
-reel_cause reel_lab_guess(reel_lab *lab, const reel_lab_input *input);
+reel_cause reel_lab_guess(reel_lab *lab, const reel_lab_input *input, reel_clue *clue);
+
+/* axis.c: whether the gradient is right but for an axis that is taken for another. */
+bool reel_lab_takes_another_axis(reel_lab *lab, const reel_lab_input *input, reel_clue *clue);
 
 /* blame.c: looks for the calls whose VJP is wrong up to this order. */
 bool reel_lab_find_blame(reel_lab *lab, int order);

@@ -20,7 +20,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NUMERIC_ORDERS = 7, NUMERIC_FIRST = 2, NUMERIC_LAST = 46, NUMERIC_QUICK = 8, NUMERIC_DEPTHS = 3 };
+enum { NUMERIC_ORDERS = 7, NUMERIC_FIRST = 2, NUMERIC_LAST = 46, NUMERIC_DEPTHS = 3 };
 
 /* An error bar of this part of a derivative still shows a mistake of one in a hundred. */
 static const double numeric_resolution = 1e-3;
@@ -78,33 +78,53 @@ static bool numeric_is_zero(const reel_lab *lab, const reel_lab_input *input, do
     return fabs(analytic) * scale <= limit && fabs(numeric) * scale <= limit + error * scale;
 }
 
-/* ---- Two steps ------------------------------------------------------------------------------------- */
+/* ---- One pair of steps, or two --------------------------------------------------------------------- */
 
 static bool numeric_usable(const reel_lab_rise *rise)
 {
     return rise->finite && rise->up > 0 && rise->down > 0;
 }
 
+/* Of one pair: the slopes of both sides are `jump` apart, and half of that is the error bar. */
+static struct numeric_slope numeric_pair(const reel_lab_rise *rise, double sigma, reel_lab_answer *answer)
+{
+    struct numeric_slope slope = numeric_slope_of(rise, sigma);
+    answer->numeric = slope.value;
+    answer->error = fabs(slope.jump) / 2 + slope.noise;
+    return slope;
+}
+
+/* Of two: slope and jump are extrapolated to a step of 0. */
+static struct numeric_slope numeric_two_pairs(const reel_lab_rise rise[2], double sigma,
+                                              reel_lab_answer *answer)
+{
+    struct numeric_slope wide = numeric_slope_of(&rise[0], sigma), narrow = numeric_slope_of(&rise[1], sigma);
+    double correction = (narrow.value - wide.value) / 3;
+    narrow.value += correction;
+    narrow.jump = 2 * narrow.jump - wide.jump;
+    answer->numeric = narrow.value;
+    answer->error = fabs(correction) + narrow.noise;
+    return narrow;
+}
+
 bool reel_lab_quick(const reel_lab *lab, const reel_lab_input *input, int64_t element,
-                    const reel_lab_rise rise[2], reel_lab_answer *answer)
+                    const reel_lab_rise rise[2], int pairs, reel_lab_answer *answer)
 {
     double analytic = input->analytic[element], scale = input->scale[element];
-    if (!numeric_usable(&rise[0]) || !numeric_usable(&rise[1]) || !isfinite(analytic))
+    const reel_lab_rise *last = &rise[pairs - 1];
+    if (!numeric_usable(&rise[0]) || !numeric_usable(last) || !isfinite(analytic))
         return false;
-    double sigma = 4 * lab->roundoff * rise[1].moved;
-    struct numeric_slope wide = numeric_slope_of(&rise[0], sigma), narrow = numeric_slope_of(&rise[1], sigma);
-    double correction = (narrow.value - wide.value) / 3, value = narrow.value + correction;
-    double top = numeric_top(analytic, value), gap = fabs(analytic - value);
-    double jump = fabs(2 * narrow.jump - wide.jump);
-    answer->numeric = value;
-    answer->error = fabs(correction) + narrow.noise;
+    double sigma = 4 * lab->roundoff * last->moved;
+    struct numeric_slope slope =
+        pairs == 1 ? numeric_pair(last, sigma, answer) : numeric_two_pairs(rise, sigma, answer);
+    double top = numeric_top(analytic, slope.value), gap = fabs(analytic - slope.value);
     answer->verdict = REEL_PASS;
     answer->doubt = REEL_NO_DOUBT;
-    if (jump > lab->tolerance * top + 8 * narrow.noise)
+    if (fabs(slope.jump) > lab->tolerance * top + 8 * slope.noise)
         return false;
-    return numeric_is_zero(lab, input, analytic, value, 2 * narrow.noise, scale, rise[1].size) ||
-           (narrow.noise <= numeric_resolution * top && fabs(correction) <= 0.01 * top &&
-            gap <= lab->tolerance * top + 2 * narrow.noise);
+    return numeric_is_zero(lab, input, analytic, slope.value, 2 * slope.noise, scale, last->size) ||
+           (slope.noise <= numeric_resolution * top && answer->error - slope.noise <= 0.01 * top &&
+            gap <= lab->tolerance * top + 2 * slope.noise);
 }
 
 /* ---- Many steps ------------------------------------------------------------------------------------ */

@@ -83,5 +83,6 @@ bool reel_lab_is_all_recorded(reel_lab *lab, uint32_t first, const reel_tensor *
     reel_lab_note(lab, &finding);
     lab->report->failed++;
     lab->report->cause = REEL_CAUSE_NOT_RECORDED;
+    lab->guessed = INFINITY;
     return lab->no_blame || reel_lab_find_blame(lab, lab->order + 1);
 }

@@ -28,18 +28,19 @@ const char *reel_cause_text(reel_cause cause)
 {
     static const char *const text[] = {
         [REEL_NO_CAUSE] = "",
-        [REEL_CAUSE_SIGN] = "the sign is wrong",
-        [REEL_CAUSE_FACTOR] = "it is wrong by one factor throughout",
-        [REEL_CAUSE_REDUCTION] =
-            "it is wrong by the size of an axis: a mean taken for a sum, or a sum for a mean",
-        [REEL_CAUSE_MISSING_PATH] = "it is 0: a path to y is missing",
-        [REEL_CAUSE_TRANSPOSED] = "it is transposed: the right numbers, with two axes exchanged",
-        [REEL_CAUSE_PERMUTED] = "it is permuted: the right numbers in other places",
+        [REEL_CAUSE_SIGN] = "the sign is wrong: the gradient is minus the derivative, throughout",
+        [REEL_CAUSE_FACTOR] = "the gradient is wrong by one factor, throughout",
+        [REEL_CAUSE_REDUCTION] = "a mean is taken for a sum, or a sum for a mean",
+        [REEL_CAUSE_MISSING_PATH] =
+            "a path is missing: the gradient is 0 throughout, but y does depend on this input",
+        [REEL_CAUSE_TRANSPOSED] = "the gradient is transposed: the right numbers, with two axes exchanged",
+        [REEL_CAUSE_PERMUTED] = "the gradient is permuted: the right numbers, in other places",
         [REEL_CAUSE_ACCUMULATION] =
             "a contribution is lost where one tensor is used twice: it must be added, not set",
-        [REEL_CAUSE_LABEL_SUM] =
-            "it is softmax - labels where S softmax - labels is meant: labels do not sum to S = 1",
-        [REEL_CAUSE_NOT_FINITE] = "it is NaN or infinite where y is smooth",
+        [REEL_CAUSE_LABEL_SUM] = "the gradient is softmax - labels, which takes for granted that the labels of a "
+                                 "row sum to S = 1; they do not, and S softmax - labels is right",
+        [REEL_CAUSE_AXIS] = "a softmax, a mean or another normalisation is taken along the wrong axis",
+        [REEL_CAUSE_NOT_FINITE] = "the gradient is NaN or infinite where y is smooth",
         [REEL_CAUSE_SOME_ELEMENTS] = "only some elements are wrong",
         [REEL_CAUSE_NOT_RECORDED] = "a VJP computed numbers outside the tape, which its own gradient misses",
         [REEL_CAUSE_OTHER] = "a term is missing or wrong",
@@ -52,6 +53,7 @@ const char *reel_cause_text(reel_cause cause)
 /* Rounded to some decimal digits. */
 static void text_digits_of(reel_text *text, double value, int digits)
 {
+    value += 0.;                                    /* -0 is shown as 0                            */
     if (isfinite(value) && value != 0) {
         int shift = digits - 1 - (int)floor(log10(fabs(value)));
         shift = shift > 300 ? 300 : shift;
@@ -86,7 +88,7 @@ static void text_numbers(reel_text *text, const reel_finding *finding)
 {
     reel_text_add(text, "gradient ");
     text_digits_of(text, finding->analytic, 9);
-    reel_text_add(text, ", differences ");
+    reel_text_add(text, ", difference ");
     text_digits_of(text, finding->numeric, 9);
     reel_text_add(text, " +- ");
     text_digits_of(text, finding->error, 2);
@@ -162,6 +164,36 @@ static void text_remarks(reel_text *text, const reel_gradcheck_report *r)
     }
 }
 
+static void text_factor(reel_text *text, double factor)
+{
+    reel_text_add(text, ": it is ");
+    text_digits_of(text, factor, 6);
+    reel_text_add(text, " times the derivative");
+}
+
+/* The size is a whole number. */
+static void text_reduction(reel_text *text, const reel_clue *clue)
+{
+    bool large = clue->factor > 1;
+    long long size = llrint(large ? clue->factor : 1 / clue->factor);
+    reel_text_add(text, ": the gradient is the derivative %s %lld", large ? "times" : "divided by", size);
+    if (clue->axis >= 0)
+        reel_text_add(text, ", and axis %d has size %lld", clue->axis, size);
+    reel_text_add(text, "; a division by %lld is %s", size, large ? "missing" : "too much");
+}
+
+static void text_cause(reel_text *text, reel_cause cause, const reel_clue *clue)
+{
+    reel_text_add(text, "%s", reel_cause_text(cause));
+    if (cause == REEL_CAUSE_FACTOR)
+        text_factor(text, clue->factor);
+    if (cause == REEL_CAUSE_REDUCTION)
+        text_reduction(text, clue);
+    if (cause == REEL_CAUSE_AXIS)
+        reel_text_add(text, ": axis %d, where axis %d is right", clue->axis, clue->meant);
+    reel_text_char(text, '\n');
+}
+
 static void text_blame(reel_text *text, const reel_blame *blame)
 {
     reel_text_add(text, "  at fault: the VJP of %s at %s:%d", blame->op, blame->file ? blame->file : "?",
@@ -170,14 +202,34 @@ static void text_blame(reel_text *text, const reel_blame *blame)
         reel_text_add(text, " (node %u)", blame->node);
     if (blame->input >= 0)
         reel_text_add(text, ", into its input %d, %s", blame->input + 1, blame->described.text);
-    reel_text_add(text, ": %s\n              alone, ", reel_cause_text(blame->cause));
+    reel_text_char(text, '\n');
+    if (blame->cause) {
+        reel_text_add(text, "    mistake: ");
+        text_cause(text, blame->cause, &blame->clue);
+    }
+    reel_text_add(text, "    checked alone, the worst: ");
     if (blame->finding.order > 1)
         reel_text_add(text, "order %d, ", blame->finding.order);
-    reel_text_add(text, "at ");
     text_place(text, &blame->finding);
     reel_text_add(text, ": ");
     text_numbers(text, &blame->finding);
     reel_text_char(text, '\n');
+}
+
+/* What went wrong, the most telling first. */
+static void text_guilt(reel_text *text, const reel_gradcheck_report *r)
+{
+    for (int i = 0; i < r->blames; i++)
+        text_blame(text, &r->blame[i]);
+    if (r->cause && !r->blames) {
+        reel_text_add(text, "  mistake: ");
+        text_cause(text, r->cause, &r->clue);
+    }
+    if (r->failed && r->blame_tried && !r->blames)
+        reel_text_add(text, "  the VJP of each node is right alone: their sums are not\n");
+    if (r->failed)
+        reel_text_add(text, "  the worst of all, each as gradient (what the VJPs make of it), finite difference of "
+                            "y and its error bar,\n  and ratio = gradient / difference:\n");
 }
 
 static void text_report(reel_text *text, const reel_gradcheck_report *r)
@@ -185,12 +237,7 @@ static void text_report(reel_text *text, const reel_gradcheck_report *r)
     text_summary(text, r);
     if (r->verdict == REEL_NOT_CHECKED)
         return;
-    if (r->cause)
-        reel_text_add(text, "  looks as if %s\n", reel_cause_text(r->cause));
-    for (int i = 0; i < r->blames; i++)
-        text_blame(text, &r->blame[i]);
-    if (r->failed && r->blame_tried && !r->blames)
-        reel_text_add(text, "  the VJP of each node is right alone: their sums are not\n");
+    text_guilt(text, r);
     for (int i = 0; i < r->findings; i++)
         text_finding(text, &r->worst[i]);
     int64_t others = r->failed + r->undecided - r->findings;

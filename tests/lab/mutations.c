@@ -302,7 +302,7 @@ static bool mutation_cause_fits(enum mutation mutation, const reel_gradcheck_rep
     case MUTATION_ACCUMULATION:
         return r->cause == REEL_CAUSE_ACCUMULATION;
     default:
-        return true;
+        return r->cause != REEL_CAUSE_AXIS;         /* no mutation takes another axis              */
     }
 }
 
