@@ -79,10 +79,19 @@ for name in v_curve surviving_digits v1_against_v2 newton; do
     grep -q '</svg>' "$work/$name.svg" || fail "$name: no whole picture"
 done
 
-# The lab finds each of the five mistakes, and none where there is none.
+# The lab finds each of the five mistakes, names it, and finds none where there is none.
 example find_the_bug "$work/find_the_bug.svg"
-[ "$(grep -c 'FAIL: ' "$work/out")" -eq 5 ] || fail 'not five mistakes found'
-[ "$(grep -c 'PASS: 33 right, 0 wrong, 0 undecided' "$work/out")" -eq 1 ] || fail 'the right op does not pass'
+[ "$(grep -c '^FAIL: ' "$work/out")" -eq 5 ] || fail 'not five mistakes found'
+has '^PASS: of 33 derivatives 33 agree'
+for mistake in 'the sign is wrong' 'a mean is taken for a sum.* a division by 6 is missing' \
+    'takes for granted that the labels of a row sum to S = 1' \
+    'the wrong axis: axis 0, where axis 1 is right' \
+    'a path is missing'
+do
+    [ "$(grep -Ec "^    mistake: .*$mistake" "$work/out")" -eq 1 ] || fail "not named once: $mistake"
+done
+example find_the_bug axis "$work/find_the_bug.svg"
+[ "$(grep -c '^  FAIL .* ratio ' "$work/out")" -eq 15 ] || fail 'not the whole report'
 
 [ "$failures" -eq 0 ] && echo 'all good'
 exit "$((failures > 0))"

@@ -1,5 +1,5 @@
-/* reel-gradcheck [--order N] [--verbose] [--help] [OP ...]: checks the gradients of every op in the table, or of
- * those named, on their samples, and prints what the lab says.
+/* reel-gradcheck [--order N] [--verbose] [--help] [OP ...]: checks the gradients of every op in the table,
+ * or of those named, on their samples, and prints what the lab says.
  *
  * A line is one op: how many derivatives were compared with differences at each order, in f64, and how
  * many decimal digits of the gradient the smaller dtypes keep at worst. Samples that lie on a kink are

@@ -136,10 +136,11 @@ static bool copy_apply_op(const struct copy_run *r, const reel_node *node, const
                       outputs, node->outputs))
         return true;
     if (!r->tape->memory.wanted && reel_dtype_is_float(node->dtype) && node->dtype != REEL_F64)
-        reel_tape_add_to_error(r->tape, "; the check at %s:%d records in f64 again what y needs, so %s, which was "
-                               "recorded in %s, must take f64 too (reel_gradcheck_function() checks a function "
-                               "of f32 as it is)", r->file, r->line, node->op->name,
-                               reel_dtype_name((reel_dtype)node->dtype));
+        reel_tape_add_to_error(r->tape,
+                               "; the check at %s:%d records in f64 again what y needs, so %s, which was "
+                               "recorded in %s, must take f64 too (reel_gradcheck_function() checks a "
+                               "function of f32 as it is)",
+                               r->file, r->line, node->op->name, reel_dtype_name((reel_dtype)node->dtype));
     return false;
 }
 

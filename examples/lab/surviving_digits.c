@@ -12,8 +12,7 @@
  * been through all of them.
  *
  *     surviving_digits [FILE.svg] */
-#include <reel.h>
-#include <reel_train.h>
+#include "lab.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -88,44 +87,30 @@ static bool measure(reel_dtype dtype, double digits[NODES])
     reel_section wide = reel_section_in_f64(reel_tape_section(from, reel_tape_mark(tape)));
     for (int i = 0; i < NODES; i++)
         digits[i] = surviving(node[i], reel_counterpart(wide, node[i]));
-    bool good = !reel_failed(tape);
-    if (!good)
-        fprintf(stderr, "%s\n", reel_error_message(tape));
-    reel_tape_free(tape);
-    return good;
+    return lab_close(tape);
 }
 
-static bool plot(double digits[DTYPES][NODES], const char *path)
+int main(int argc, char **argv)
 {
-    double at[NODES];
+    double digits[DTYPES][NODES], at[NODES];
     reel_plot_series series[DTYPES];
     for (int i = 0; i < NODES; i++)
         at[i] = i;
-    for (int d = 0; d < DTYPES; d++)
+    for (int d = 0; d < DTYPES; d++) {
+        if (!measure(dtypes[d], digits[d]))
+            return 1;
         series[d] = (reel_plot_series){.name = reel_dtype_name(dtypes[d]), .x = at, .y = digits[d],
                                        .count = NODES, .style = REEL_PLOT_LINE_AND_DOTS};
+    }
+    const lab_column column[] = {
+        {"%-10s", .names = node_name}, {"%8.1f", .values = digits[0]},
+        {"%8.1f", .values = digits[1]}, {"%8.1f", .values = digits[2]}};
+    lab_table("surviving decimal digits\nnode           f32     f16    bf16", column, 4, 0, NODES, 1);
+    printf("%-10s%8.1f%8.1f%8.1f\n", "one ulp/2", 24 * log10(2), 11 * log10(2), 8 * log10(2));
     reel_plot plot = {.title = "Digits that survive, node by node, in a network of eight layers",
                       .x = {.label = "forwards to the loss, and back to the first layer", .names = node_name,
                             .name_count = NODES},
                       .y = {.label = "decimal digits", .low = 0, .high = 8},
                       .series = series, .count = DTYPES};
-    if (reel_plot_svg(&plot, path, NULL))
-        return printf("\n%s written\n", path) > 0;
-    fprintf(stderr, "%s\n", plot.error);
-    return false;
-}
-
-int main(int argc, char **argv)
-{
-    double digits[DTYPES][NODES];
-    printf("surviving decimal digits\n%-10s", "node");
-    for (int d = 0; d < DTYPES; d++) {
-        printf("%8s", reel_dtype_name(dtypes[d]));
-        if (!measure(dtypes[d], digits[d]))
-            return 1;
-    }
-    for (int i = 0; i < NODES; i++)
-        printf("\n%-10s%8.1f%8.1f%8.1f", node_name[i], digits[0][i], digits[1][i], digits[2][i]);
-    printf("\n%-10s%8.1f%8.1f%8.1f\n", "one ulp/2", 24 * log10(2), 11 * log10(2), 8 * log10(2));
-    return plot(digits, argc > 1 ? argv[1] : "surviving_digits.svg") ? 0 : 1;
+    return lab_draw(plot, argc > 1 ? argv[1] : "surviving_digits.svg") ? 0 : 1;
 }

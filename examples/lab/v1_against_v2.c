@@ -14,13 +14,12 @@
  * values.
  *
  *     v1_against_v2 [FILE.svg] */
-#include <reel.h>
-#include <reel_train.h>
+#include "lab.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS = 400, FEATURES = 12, SEEN = 6, CLASSES = 4, STEPS = 300, CURVES = 2 };
+enum { ROWS = 400, FEATURES = 12, SEEN = 6, CLASSES = 4, STEPS = 300 };
 
 typedef struct run {
     reel_tape   *tape;
@@ -118,49 +117,38 @@ static void check(run *r, const char *name)
     printf("  %s   %+.9f      %+.9f         %+.9f\n", name, gradient[0], plain, held);
 }
 
-static bool draw(const run *v1, const run *v2, const char *path)
+int main(int argc, char **argv)
 {
+    static run v1, v2;
     double at[STEPS + 1];
     for (int i = 0; i <= STEPS; i++)
         at[i] = i;
+    record(&v1, false);
+    record(&v2, true);
+    train(&v1);
+    train(&v2);
+    const lab_column column[] = {
+        {"  %4.0f", .values = at}, {"    %.6f", .values = v1.truth}, {"     %.6f", .values = v2.truth},
+        {"          %.6f", .values = v1.follow}, {"     %.6f", .values = v2.follow}};
+    lab_table("         teacher's loss on the truth    student's loss on the teacher\n"
+              "  step          v1           v2                v1           v2",
+              column, 5, 0, STEPS + 1, STEPS / 10);
+    printf("\nd student's loss / d T[0,0]\n"
+           "      reel_gradient()   difference   difference with labels held\n");
+    check(&v1, "v1");
+    check(&v2, "v2");
+    bool good = lab_close(v1.tape);
+    good = lab_close(v2.tape) && good;
+
     const reel_plot_series series[] = {
-        {.name = "teacher on truth, v1", .x = at, .y = v1->truth, .count = STEPS + 1, .colour = 1},
-        {.name = "teacher on truth, v2", .x = at, .y = v2->truth, .count = STEPS + 1, .colour = 2},
-        {.name = "student, v1", .x = at, .y = v1->follow, .count = STEPS + 1, .colour = 1,
+        {.name = "teacher on truth, v1", .x = at, .y = v1.truth, .count = STEPS + 1, .colour = 1},
+        {.name = "teacher on truth, v2", .x = at, .y = v2.truth, .count = STEPS + 1, .colour = 2},
+        {.name = "student, v1", .x = at, .y = v1.follow, .count = STEPS + 1, .colour = 1,
          .style = REEL_PLOT_DASHES},
-        {.name = "student, v2", .x = at, .y = v2->follow, .count = STEPS + 1, .colour = 2,
+        {.name = "student, v2", .x = at, .y = v2.follow, .count = STEPS + 1, .colour = 2,
          .style = REEL_PLOT_DASHES},
     };
     reel_plot plot = {.title = "A teacher in training, with and without the gradient into its labels",
                       .x = {.label = "step"}, .y = {.label = "loss"}, .series = series, .count = 4};
-    if (reel_plot_svg(&plot, path, NULL))
-        return printf("\n%s written\n", path) > 0;
-    fprintf(stderr, "%s\n", plot.error);
-    return false;
-}
-
-int main(int argc, char **argv)
-{
-    static run v[2];
-    for (int i = 0; i < 2; i++) {
-        record(&v[i], i == 1);
-        train(&v[i]);
-    }
-    printf("         teacher's loss on the truth    student's loss on the teacher\n"
-           "  step          v1           v2                v1           v2\n");
-    for (int step = 0; step <= STEPS; step += STEPS / 10)
-        printf("  %4d    %.6f     %.6f          %.6f     %.6f\n", step, v[0].truth[step], v[1].truth[step],
-               v[0].follow[step], v[1].follow[step]);
-    printf("\nd student's loss / d T[0,0]\n"
-           "      reel_gradient()   difference   difference with labels held\n");
-    check(&v[0], "v1");
-    check(&v[1], "v2");
-    bool good = true;
-    for (int i = 0; i < 2; i++) {
-        if (reel_failed(v[i].tape))
-            fprintf(stderr, "%s\n", reel_error_message(v[i].tape));
-        good &= !reel_failed(v[i].tape);
-        reel_tape_free(v[i].tape);
-    }
-    return good && draw(&v[0], &v[1], argc > 1 ? argv[1] : "v1_against_v2.svg") ? 0 : 1;
+    return good && lab_draw(plot, argc > 1 ? argv[1] : "v1_against_v2.svg") ? 0 : 1;
 }

@@ -13,19 +13,17 @@
  * It is recorded once; each value of f is a write into the logits and a replay.
  *
  *     v_curve [FILE.svg] */
-#include <reel.h>
-#include <reel_train.h>
+#include "lab.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { CLASSES = 10, STEPS = 49, FORMULAS = 3 };
+enum { CLASSES = 10, LABEL = 3, STEPS = 49, FORMULAS = 3 };
 
 static const char *const formula_name[FORMULAS] = {"one-sided", "central", "extrapolated"};
 static const double logit[CLASSES] = {0.5, -1.25, 2, 0.25, -0.75, 1.5, -2, 0, 1, -0.5};
-enum { LABEL = 3 };
 
 typedef struct recording {
     reel_tape   *tape;
@@ -74,25 +72,21 @@ static double difference(const recording *r, int formula, int i, double h)
     }
 }
 
-/* The root of the mean square over all logits: of the error, and of the terms that theory says it
- * consists of. */
-static void measure(const recording *r, const double p[CLASSES], double h, double error[FORMULAS],
-                    double theory[FORMULAS])
+/* The root of the mean square over all logits: of the error, and of the term that theory says it consists
+ * of, beside the rounding. */
+static void measure(const recording *r, int formula, const double p[CLASSES], double h, double *error,
+                    double *theory)
 {
     static const double power[FORMULAS] = {1, 2, 4}, divisor[FORMULAS] = {2, 6, 480};
-    double wrong[FORMULAS] = {0}, term[FORMULAS] = {0};
+    double wrong = 0, term = 0;
     for (int i = 0; i < CLASSES; i++) {
         double second = p[i] * (1 - p[i]), third = second * (1 - 2 * p[i]);
         double derivative[FORMULAS] = {second, third, third * (1 - 12 * p[i] + 12 * p[i] * p[i])};
-        for (int k = 0; k < FORMULAS; k++) {
-            wrong[k] += pow(difference(r, k, i, h) - (p[i] - (i == LABEL)), 2) / CLASSES;
-            term[k] += pow(pow(h, power[k]) * derivative[k] / divisor[k], 2) / CLASSES;
-        }
+        wrong += pow(difference(r, formula, i, h) - (p[i] - (i == LABEL)), 2) / CLASSES;
+        term += pow(pow(h, power[formula]) * derivative[formula] / divisor[formula], 2) / CLASSES;
     }
-    for (int k = 0; k < FORMULAS; k++) {
-        error[k] = sqrt(wrong[k]);
-        theory[k] = sqrt(term[k]);
-    }
+    *error = sqrt(wrong);
+    *theory = sqrt(term);
 }
 
 typedef struct curves {
@@ -103,56 +97,26 @@ static bool trace(reel_dtype dtype, curves *c)
 {
     recording r = record(dtype);
     double p[CLASSES] = {0}, unit = dtype == REEL_F32 ? FLT_EPSILON / 2 : DBL_EPSILON / 2, here;
-    double f = r.tape ? f_at(&r, 0, 0, &here) : 0;
+    double f = f_at(&r, 0, 0, &here);
     reel_read_f64(reel_softmax(reel_cast(r.z, REEL_F64), -1), p, CLASSES);
     for (int s = 0; s < STEPS; s++) {
-        double error[FORMULAS], theory[FORMULAS];
         c->h[s] = pow(10, -s / 4.0);
-        measure(&r, p, c->h[s], error, theory);
-        for (int k = 0; k < FORMULAS; k++) {
-            c->error[k][s] = error[k];
-            c->theory[k][s] = theory[k];
-        }
+        for (int k = 0; k < FORMULAS; k++)
+            measure(&r, k, p, c->h[s], &c->error[k][s], &c->theory[k][s]);
         c->rounding[s] = unit * f / c->h[s];
     }
-    bool good = !reel_failed(r.tape);
-    if (!good)
-        fprintf(stderr, "%s\n", reel_error_message(r.tape));
-    reel_tape_free(r.tape);
-    return good;
+    return lab_close(r.tape);
 }
 
-/* Where x + h rounds to x there is no difference to be made. */
-static void print_cell(const char *before, double error)
+static void print_best(const char *dtype, const curves *c)
 {
-    if (isnan(error))
-        printf("%s%12s ", before, "x + h = x");
-    else
-        printf("%s%12.1e ", before, error);
-}
-
-static void print_table(const curves *f32, const curves *f64)
-{
-    printf("         |              f32                       |              f64\n   h     ");
-    for (int d = 0; d < 2; d++)
-        printf("| %12s %12s %12s ", formula_name[0], formula_name[1], formula_name[2]);
-    for (int s = 0; s < STEPS; s += 4) {
-        printf("\n %.1e ", f32->h[s]);
-        for (int d = 0; d < 2; d++)
-            for (int k = 0; k < FORMULAS; k++)
-                print_cell(k == 0 ? "| " : "", (d ? f64 : f32)->error[k][s]);
+    for (int k = 0; k < FORMULAS; k++) {
+        int best = 0;
+        for (int s = 1; s < STEPS; s++)
+            if (c->error[k][s] < c->error[k][best])
+                best = s;
+        printf("  %s %-13s h = %.1e   error %.1e\n", dtype, formula_name[k], c->h[best], c->error[k][best]);
     }
-    printf("\n\nbest step and its error\n");
-    for (int d = 0; d < 2; d++)
-        for (int k = 0; k < FORMULAS; k++) {
-            const curves *c = d ? f64 : f32;
-            int best = 0;
-            for (int s = 1; s < STEPS; s++)
-                if (c->error[k][s] < c->error[k][best])
-                    best = s;
-            printf("  %s %-13s h = %.1e   error %.1e\n", d ? "f64" : "f32", formula_name[k], c->h[best],
-                   c->error[k][best]);
-        }
 }
 
 static bool draw(const curves *f32, const curves *f64, const char *path)
@@ -173,14 +137,10 @@ static bool draw(const curves *f32, const curves *f64, const char *path)
                                    .count = STEPS, .colour = 7, .style = REEL_PLOT_DASHES};
     series[10] = (reel_plot_series){.name = "rounding, f32", .x = f32->h, .y = f32->rounding,
                                     .count = STEPS, .colour = 4, .style = REEL_PLOT_DASHES};
-    reel_plot plot = {.title = "Error of finite differences of the softmax cross-entropy",
-                      .x = {.label = "step h", .logarithmic = true},
-                      .y = {.label = "error", .logarithmic = true, .low = 1e-15, .high = 1e1},
-                      .series = series, .count = 11};
-    if (reel_plot_svg(&plot, path, NULL))
-        return printf("\n%s written\n", path) > 0;
-    fprintf(stderr, "%s\n", plot.error);
-    return false;
+    return lab_draw((reel_plot){.title = "Error of finite differences of the softmax cross-entropy",
+                                .x = {.label = "step h", .logarithmic = true},
+                                .y = {.label = "error", .logarithmic = true, .low = 1e-15, .high = 1e1},
+                                .series = series, .count = 11}, path);
 }
 
 int main(int argc, char **argv)
@@ -188,6 +148,17 @@ int main(int argc, char **argv)
     static curves f32, f64;
     if (!trace(REEL_F32, &f32) || !trace(REEL_F64, &f64))
         return 1;
-    print_table(&f32, &f64);
+    static const char nan[] = "    x + h = x";
+    const lab_column column[] = {
+        {" %.1e |", .values = f32.h},
+        {" %12.1e", .values = f32.error[0], .nan = nan}, {" %12.1e", .values = f32.error[1], .nan = nan},
+        {" %12.1e |", .values = f32.error[2], .nan = "    x + h = x |"}, {" %12.1e", .values = f64.error[0]},
+        {" %12.1e", .values = f64.error[1]}, {" %12.1e", .values = f64.error[2]}};
+    lab_table("         |              f32                       |              f64\n"
+              "   h     |    one-sided      central extrapolated |    one-sided      central extrapolated",
+              column, 7, 0, STEPS, 4);
+    printf("\nbest step and its error\n");
+    print_best("f32", &f32);
+    print_best("f64", &f64);
     return draw(&f32, &f64, argc > 1 ? argv[1] : "v_curve.svg") ? 0 : 1;
 }
