@@ -84,7 +84,7 @@ example find_the_bug "$work/find_the_bug.svg"
 [ "$(grep -c '^FAIL: ' "$work/out")" -eq 5 ] || fail 'not five mistakes found'
 has '^PASS: of 33 derivatives 33 agree'
 for mistake in 'the sign is wrong' 'a mean is taken for a sum.* a division by 6 is missing' \
-    'takes for granted that the labels of a row sum to S = 1' \
+    'softmax - labels, as if a row.s labels summed to S = 1, where S softmax - labels is right' \
     'the wrong axis: axis 0, where axis 1 is right' \
     'a path is missing'
 do

@@ -38,8 +38,7 @@ const char *reel_cause_text(reel_cause cause)
         [REEL_CAUSE_ACCUMULATION] =
             "a contribution is lost where one tensor is used twice: it must be added, not set",
         [REEL_CAUSE_LABEL_SUM] =
-            "the gradient is softmax - labels, which takes for granted that the labels of a row sum to S = 1; "
-            "they do not, and S softmax - labels is right",
+            "softmax - labels, as if a row's labels summed to S = 1, where S softmax - labels is right",
         [REEL_CAUSE_AXIS] = "a softmax, a mean or another normalisation is taken along the wrong axis",
         [REEL_CAUSE_NOT_FINITE] = "the gradient is NaN or infinite where y is smooth",
         [REEL_CAUSE_SOME_ELEMENTS] = "only some elements are wrong",
@@ -229,8 +228,7 @@ static void text_guilt(reel_text *text, const reel_gradcheck_report *r)
     if (r->failed && r->blame_tried && !r->blames)
         reel_text_add(text, "  the VJP of each node is right alone: their sums are not\n");
     if (r->failed)
-        reel_text_add(text, "  the worst of all: the gradient by the VJPs, the finite difference of y with its "
-                            "error bar, and their ratio\n");
+        reel_text_add(text, "  the worst of all, by the VJPs (gradient) and by finite differences of y:\n");
 }
 
 static void text_report(reel_text *text, const reel_gradcheck_report *r)
