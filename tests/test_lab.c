@@ -21,7 +21,7 @@
 
 /* y = x^3 elementwise in f64, with a VJP that is right or wrong in a chosen way. */
 enum lab_mistake { LAB_RIGHT, LAB_SIGN, LAB_TWICE, LAB_NOTHING, LAB_TRANSPOSED, LAB_ONE, LAB_NAN, LAB_STOPPED,
-                   LAB_UNRECORDED, LAB_RESTLESS, LAB_MEAN };
+                   LAB_UNRECORDED, LAB_RESTLESS, LAB_MEAN, LAB_SLIGHT };
 
 typedef struct lab_cube {
     enum lab_mistake mistake;
@@ -74,7 +74,8 @@ static void lab_cube_vjp(const reel_call *call, const reel_tensor dy[], reel_ten
     reel_tensor square = mistake == LAB_UNRECORDED ? lab_constant_square(x)
                          : mistake == LAB_STOPPED  ? reel_mul(x, reel_stop_gradient(x)) : reel_mul(x, x);
     double factor = mistake == LAB_SIGN ? -3 : mistake == LAB_TWICE ? 6
-                    : mistake == LAB_MEAN ? 3. / (double)reel_count(x) : 3;
+                    : mistake == LAB_MEAN ? 3. / (double)reel_count(x)
+                    : mistake == LAB_SLIGHT ? 3 * (1 + 4e-6) : 3;
     dx[0] = reel_mul(reel_affine(square, factor, 0), dy[0]);
     if (mistake == LAB_TRANSPOSED)
         dx[0] = reel_reshape(reel_transpose(dx[0]), reel_shape_of(x));
@@ -327,6 +328,22 @@ START_TEST(lab_finds_one_element)
         ck_assert_int_eq(all[i].verdict, REEL_PASS);
         ck_assert(i == 1 || all[i].severity <= all[i - 1].severity);
     }
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* The tolerance is 1e-6 whatever steps are taken. */
+START_TEST(lab_lets_no_slight_error_pass)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x, y = lab_network(tape, LAB_SLIGHT, &x);
+    reel_gradcheck_report r = reel_gradcheck(y, REEL_TENSORS(x), .one_by_one = _i);
+    LAB_ASSERT_VERDICT(r, REEL_FAIL);
+    ck_assert_int_eq(r.failed, 12);
+    y = lab_network(tape, LAB_RIGHT, &x);
+    r = reel_gradcheck(y, REEL_TENSORS(x), .one_by_one = _i);
+    LAB_ASSERT_VERDICT(r, REEL_PASS);
+    ck_assert_int_lt(r.replays, 12 * 3);            /* most elements need one pair of steps        */
     reel_tape_free(tape);
 }
 END_TEST
@@ -769,6 +786,7 @@ Suite *reel_suite_lab(void)
     tcase_add_test(tests, lab_says_by_what_factor);
     tcase_add_test(tests, lab_passes_what_is_right);
     tcase_add_test(tests, lab_finds_one_element);
+    tcase_add_loop_test(tests, lab_lets_no_slight_error_pass, 0, 2);
     tcase_add_test(tests, lab_wants_both_uses_added);
     tcase_add_test(tests, lab_cannot_tell_at_a_kink);
     tcase_add_test(tests, lab_does_not_trust_a_restless_node);

@@ -290,12 +290,14 @@ static bool numeric_stays_kinked(const struct numeric_search *s)
     return seen > 0;
 }
 
-/* A direction stands for many derivatives: how small an error it shows depends on its bar, which smaller
- * steps may still narrow. */
+/* A bar that only hides a gap larger than the tolerance may be narrowed by smaller steps; and that of a
+ * direction, which stands for many derivatives, says how small an error it shows. */
 static bool numeric_can_improve(const struct numeric_search *s, const struct numeric_slope *slope)
 {
     const struct numeric_table *t = &s->table;
-    return s->probe->direction && t->error > 1e-12 * fabs(t->best) && slope->noise < t->error / 8;
+    double gap = fabs(s->analytic - t->best);
+    bool hides = gap > numeric_tolerance(s, numeric_top(s->analytic, t->best));
+    return (s->probe->direction || hides) && t->error > 1e-12 * fabs(t->best) && slope->noise < t->error / 8;
 }
 
 static reel_verdict numeric_settle(struct numeric_search *s, const struct numeric_slope *slope,
