@@ -442,7 +442,9 @@ REEL_API reel_tensor reel_cast_at(REEL_PLACE, reel_tensor x, reel_dtype dtype);
 
 /* Matrix product: [..., m, k] [..., k, n] -> [..., m, n], floating dtypes; the leading dimensions broadcast.
  * A transposed or strided operand is read where it lies. The half types are multiplied and summed in f32
- * and rounded once. */
+ * and rounded once. a may also be u8, such as images: its numbers count as they are, the result has b's dtype, and
+ * where n is at most 16 no wider copy of them is made. To standardise on the way, put the scale into b and the mean
+ * into what is added: (x - mean) / sigma b = x (b / sigma) - mean (b / sigma). */
 REEL_API reel_tensor reel_matmul_at(REEL_PLACE, reel_tensor a, reel_tensor b);
 #define reel_matmul(...)  reel_matmul_at(REEL_HERE, __VA_ARGS__)
 

@@ -2,13 +2,16 @@
  *
  *     da = dy b'     db = a' dy     each summed over the leading dimensions that it was stretched along
  *
- * BLIS multiplies, reading transposed and strided operands where they lie. Rows of the results are divided
- * among the tape's threads, which changes no bit. The half types are widened to f32 in scratch memory,
- * multiplied there and rounded once. */
+ * BLIS multiplies, reading transposed and strided operands where they lie; where b has few columns, a kernel
+ * made for that does (ops/kernels/skinny.h). Rows of the results are divided among the tape's threads, which
+ * changes no bit. The half types are widened to f32 in scratch memory, multiplied there and rounded once. So
+ * are bytes, save for the skinny products, which read them as they are. */
 #include "ops/op.h"
+#include "autograd/tape.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/skinny.h"
 
 enum { MATMUL_GRAIN_FLOPS = 1 << 20 };
 
@@ -19,12 +22,16 @@ struct matmul_operand {
     int64_t     batch[REEL_MAX_RANK];               /* ... of the leading dimensions; 0: stretched */
 };
 
+typedef void (*matmul_kernel)(const reel_skinny *product);
+
 struct matmul_run {
     reel_shape            leading;                  /* of y                                        */
     int64_t               m, n, k;
     struct matmul_operand a, b;
     char                 *y;
     bool                  wide;                     /* f64, else f32                               */
+    bool                  bytes;                    /* a is read as u8                             */
+    matmul_kernel         skinny;                   /* NULL: BLIS                                  */
     bool                  failed;
 };
 
@@ -33,23 +40,43 @@ static reel_dtype matmul_works_in(reel_dtype dtype)
     return dtype == REEL_F64 ? REEL_F64 : REEL_F32;
 }
 
-static bool matmul_widens(reel_dtype dtype)
+/* Where there is but one level, it is the baseline's. */
+static matmul_kernel matmul_skinny_kernel(reel_cpu_level cpu)
 {
-    return dtype != matmul_works_in(dtype);
+#ifdef __x86_64__
+    static const matmul_kernel kernel[] = {[REEL_CPU_BASELINE] = reel_skinny_product_baseline,
+                                           [REEL_CPU_AVX2] = reel_skinny_product_avx2,
+                                           [REEL_CPU_AVX512] = reel_skinny_product_avx512};
+    return kernel[cpu];
+#else
+    (void)cpu;
+    return reel_skinny_product_baseline;
+#endif
 }
 
-/* Of the f32 copy of a half operand, in bytes. */
-static size_t matmul_room(int64_t count)
+/* Whether a meets so few columns that it is best read where it lies, bytes or numbers. */
+static bool matmul_is_skinny(const reel_array *b)
 {
-    return ((size_t)count * sizeof(float) + 63) & ~(size_t)63;
+    return b->shape[b->rank - 2] > 0 && b->shape[b->rank - 1] <= REEL_SKINNY_MOST;
+}
+
+static bool matmul_reads_bytes(const reel_array *a, const reel_array *b)
+{
+    return a->dtype == REEL_U8 && matmul_is_skinny(b);
+}
+
+/* Of an operand's or the result's copy in the dtype of the arithmetic, in bytes; 0 where it needs none. */
+static size_t matmul_room(reel_dtype dtype, reel_dtype works_in, int64_t count)
+{
+    return dtype == works_in ? 0 : ((size_t)count * reel_dtype_size(works_in) + 63) & ~(size_t)63;
 }
 
 static bool matmul_shape(reel_call *call, reel_output *out)
 {
     const reel_array *a = &call->in[0], *b = &call->in[1];
-    if (!reel_check_dtype(call, 0, REEL_FLOATS))
+    if (!reel_check_dtype(call, 0, REEL_FLOATS | 1 << REEL_U8) || !reel_check_dtype(call, 1, REEL_FLOATS))
         return false;
-    if (a->dtype != b->dtype)
+    if (a->dtype != b->dtype && a->dtype != REEL_U8)
         return reel_call_error(call, "dtypes differ: %s and %s", reel_describe(call->input[0]).text,
                                reel_describe(call->input[1]).text);
     if (a->rank < 2 || b->rank < 2 || a->shape[a->rank - 1] != b->shape[b->rank - 2])
@@ -58,35 +85,38 @@ static bool matmul_shape(reel_call *call, reel_output *out)
     if (!reel_broadcast_shapes(a->rank - 2, a->shape, b->rank - 2, b->shape, &out->shape))
         return reel_call_error(call, "the leading dimensions of %s and %s do not broadcast",
                                reel_describe(call->input[0]).text, reel_describe(call->input[1]).text);
-    out->dtype = a->dtype;
+    out->dtype = b->dtype;
     out->shape.size[out->shape.rank++] = a->shape[a->rank - 2];
     out->shape.size[out->shape.rank++] = b->shape[b->rank - 1];
     int64_t count = reel_shape_count(out->shape.rank, out->shape.size);
     if (count < 0 || count > INT64_MAX / 16)
         return reel_call_error(call, "the result has too many elements");
-    if (matmul_widens(a->dtype))
-        call->scratch_bytes = matmul_room(a->count) + matmul_room(b->count) + matmul_room(count);
+    reel_dtype works_in = matmul_works_in(b->dtype);
+    call->scratch_bytes = matmul_room(b->dtype, works_in, b->count) + matmul_room(b->dtype, works_in, count);
+    if (!matmul_reads_bytes(a, b))
+        call->scratch_bytes += matmul_room(a->dtype, works_in, a->count);
     return true;
 }
 
 /* The operand where it lies, or widened into scratch, which moves on. */
-static struct matmul_operand matmul_operand(const reel_array *x, const reel_shape *leading, char **scratch)
+static struct matmul_operand matmul_operand(const reel_array *x, reel_dtype works_in, const reel_shape *leading,
+                                            char **scratch)
 {
     int64_t plain[REEL_MAX_RANK];
     const int64_t *strides = x->strides;
     struct matmul_operand operand = {.data = x->data};
-    if (matmul_widens(x->dtype)) {
+    if (x->dtype != works_in) {
         const int64_t *from[] = {x->strides};
-        float *wide = (float *)*scratch;
         int64_t size = (int64_t)reel_dtype_size(x->dtype);
+        char *wide = *scratch;
         reel_walk walk;
         for (reel_walk_start(&walk, x->rank, x->shape, 1, from); walk.more; reel_walk_next(&walk)) {
-            reel_convert_strided(REEL_F32, wide, 1, x->dtype, (const char *)x->data + walk.offset[0] * size,
+            reel_convert_strided(works_in, wide, 1, x->dtype, (const char *)x->data + walk.offset[0] * size,
                                  walk.step[0], walk.length);
-            wide += walk.length;
+            wide += (size_t)walk.length * reel_dtype_size(works_in);
         }
         operand.data = *scratch;
-        *scratch += matmul_room(x->count);
+        *scratch += matmul_room(x->dtype, works_in, x->count);
         reel_contiguous_strides(x->rank, x->shape, plain);
         strides = plain;
     }
@@ -112,6 +142,14 @@ static bool matmul_matrix(const struct matmul_run *r, int64_t batch, int64_t fir
 {
     int64_t a = matmul_start(&r->leading, r->a.batch, batch) + first * r->a.row;
     int64_t b = matmul_start(&r->leading, r->b.batch, batch), y = (batch * r->m + first) * r->n;
+    if (r->skinny) {
+        int64_t size = r->wide ? sizeof(double) : sizeof(float);
+        r->skinny(&(reel_skinny){.m = last - first, .n = r->n, .k = r->k, .bytes = r->bytes, .wide = r->wide,
+                                 .a = r->a.data + a * (r->bytes ? 1 : size), .b = r->b.data + b * size,
+                                 .a_row = r->a.row, .a_col = r->a.column, .b_row = r->b.row,
+                                 .b_col = r->b.column, .c = r->y + y * size, .c_row = r->n, .c_col = 1});
+        return true;
+    }
     if (r->wide)
         return reel_gemm_f64(last - first, r->n, r->k, (const double *)r->a.data + a, r->a.row, r->a.column,
                              (const double *)r->b.data + b, r->b.row, r->b.column, 0, (double *)r->y + y,
@@ -149,7 +187,8 @@ static void matmul_join(struct matmul_run *r)
 
 static bool matmul_forward(const reel_call *call)
 {
-    const reel_array *a = &call->in[0], *y = &call->out[0];
+    const reel_array *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
+    reel_dtype works_in = matmul_works_in(y->dtype);
     reel_shape leading = reel_make_shape(y->rank - 2, y->shape);
     char *scratch = call->scratch;
     if (y->count == 0)
@@ -158,16 +197,19 @@ static bool matmul_forward(const reel_call *call)
         .leading = leading, .wide = y->dtype == REEL_F64,
         .m = y->shape[y->rank - 2], .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1],
     };
-    r.a = matmul_operand(a, &leading, &scratch);
-    r.b = matmul_operand(&call->in[1], &leading, &scratch);
-    r.y = matmul_widens(y->dtype) ? scratch : y->data;
+    r.bytes = matmul_reads_bytes(a, b);
+    r.a = matmul_operand(a, r.bytes ? REEL_U8 : works_in, &leading, &scratch);
+    r.b = matmul_operand(b, works_in, &leading, &scratch);
+    r.y = y->dtype == works_in ? y->data : scratch;
+    if (matmul_is_skinny(b))
+        r.skinny = matmul_skinny_kernel(call->tape->cpu);
     matmul_join(&r);
     int64_t flops = 2 * r.n * (r.k > 0 ? r.k : 1);      /* of one row */
     reel_call_parallel(call, y->count / r.n, MATMUL_GRAIN_FLOPS / flops + 1, matmul_rows, &r);
     if (r.failed)
         return reel_call_error(call, "BLIS has no memory to start with");
-    if (matmul_widens(y->dtype))
-        reel_convert(y->dtype, y->data, REEL_F32, r.y, y->count);
+    if (y->dtype != works_in)
+        reel_convert(y->dtype, y->data, works_in, r.y, y->count);
     return true;
 }
 
@@ -251,6 +293,17 @@ static const reel_sample matmul_samples[] = {
      .layout = REEL_STRETCHED},
                                                       {.shape = REEL_SIZES(2, 3, 2),
                                                       .layout = REEL_REVERSED}}},
+    {.note = "ten columns", .in = {{.shape = REEL_SIZES(5, 37)}, {.shape = REEL_SIZES(37, 10)}}},
+    {.note = "seventeen columns", .in = {{.shape = REEL_SIZES(5, 7)}, {.shape = REEL_SIZES(7, 17)}}},
+    {.note = "bytes", .in = {{.shape = REEL_SIZES(3, 35), .dtype = REEL_U8}, {.shape = REEL_SIZES(35, 4)}}},
+    {.note = "bytes, transposed", .in = {{.shape = REEL_SIZES(3, 4), .dtype = REEL_U8,
+     .layout = REEL_TRANSPOSED}, {.shape = REEL_SIZES(4, 2)}}},
+    {.note = "bytes, every other", .in = {{.shape = REEL_SIZES(3, 4), .dtype = REEL_U8,
+     .layout = REEL_EVERY_OTHER}, {.shape = REEL_SIZES(4, 2)}}},
+    {.note = "bytes and many columns", .in = {{.shape = REEL_SIZES(2, 3, 4), .dtype = REEL_U8},
+     {.shape = REEL_SIZES(4, 18)}}},
+    {.note = "bytes on the right", .in = {{.shape = REEL_SIZES(2, 3)}, {.shape = REEL_SIZES(3, 2),
+     .dtype = REEL_U8}}, .error = "does not take"},
     {.note = "batches differ", .in = {{.shape = REEL_SIZES(2, 2, 3)}, {.shape = REEL_SIZES(3, 3, 2)}},
      .error = "the leading dimensions of [2,2,3] f32 and [3,3,2] f32 do not broadcast"},
     {.note = "inner sizes differ", .in = {{.shape = REEL_SIZES(2, 3)}, {.shape = REEL_SIZES(4, 2)}},

@@ -149,4 +149,134 @@ REEL_INLINE reel_vector reel_magnitude(reel_vector x)
     return (reel_vector)((reel_bits)x & 0x7fffffffffffffffu);
 }
 
+/* ---- Products ----------------------------------------------------------------------------------------------
+ * For both types of numbers: a b + c rounded once, save on the baseline, which has no such instruction; one number
+ * in all lanes; and as many bytes, widened, as a vector has numbers. */
+
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
+typedef float reel_vector_f32 __attribute__((vector_size(REEL_VECTOR_BYTES)));
+typedef double reel_vector_f64 __attribute__((vector_size(REEL_VECTOR_BYTES)));
+
+REEL_INLINE reel_vector_f32 reel_numbers_f32(const float *at)
+{
+    reel_vector_f32 x;
+    memcpy(&x, at, sizeof x);
+    return x;
+}
+
+REEL_INLINE reel_vector_f64 reel_numbers_f64(const double *at)
+{
+    return reel_load(at);
+}
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+
+REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
+{
+    return (reel_vector_f32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+REEL_INLINE reel_vector_f64 reel_fma_f64(reel_vector_f64 a, reel_vector_f64 b, reel_vector_f64 c)
+{
+    return (reel_vector_f64)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+
+REEL_INLINE reel_vector_f32 reel_spread_f32(float x)
+{
+    return (reel_vector_f32)_mm512_set1_ps(x);
+}
+
+REEL_INLINE reel_vector_f64 reel_spread_f64(double x)
+{
+    return (reel_vector_f64)_mm512_set1_pd(x);
+}
+
+REEL_INLINE reel_vector_f32 reel_load_bytes_f32(const uint8_t *at)
+{
+    return (reel_vector_f32)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)at)));
+}
+
+REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
+{
+    return (reel_vector_f64)_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadu_si64(at)));
+}
+
+#elif defined(__AVX2__) && defined(__FMA__)
+
+REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
+{
+    return (reel_vector_f32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+
+REEL_INLINE reel_vector_f64 reel_fma_f64(reel_vector_f64 a, reel_vector_f64 b, reel_vector_f64 c)
+{
+    return (reel_vector_f64)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+
+REEL_INLINE reel_vector_f32 reel_spread_f32(float x)
+{
+    return (reel_vector_f32)_mm256_set1_ps(x);
+}
+
+REEL_INLINE reel_vector_f64 reel_spread_f64(double x)
+{
+    return (reel_vector_f64)_mm256_set1_pd(x);
+}
+
+REEL_INLINE reel_vector_f32 reel_load_bytes_f32(const uint8_t *at)
+{
+    return (reel_vector_f32)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadu_si64(at)));
+}
+
+REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
+{
+    int32_t four;
+    memcpy(&four, at, sizeof four);
+    return (reel_vector_f64)_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four)));
+}
+
+#else
+
+REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
+{
+    return a * b + c;
+}
+
+REEL_INLINE reel_vector_f64 reel_fma_f64(reel_vector_f64 a, reel_vector_f64 b, reel_vector_f64 c)
+{
+    return a * b + c;
+}
+
+REEL_INLINE reel_vector_f32 reel_spread_f32(float x)
+{
+    return (reel_vector_f32){x, x, x, x};
+}
+
+REEL_INLINE reel_vector_f64 reel_spread_f64(double x)
+{
+    return (reel_vector_f64){x, x};
+}
+
+REEL_INLINE reel_vector_f32 reel_load_bytes_f32(const uint8_t *at)
+{
+#ifdef __SSE2__
+    int32_t four;
+    memcpy(&four, at, sizeof four);
+    __m128i zero = _mm_setzero_si128(), pairs = _mm_unpacklo_epi8(_mm_cvtsi32_si128(four), zero);
+    return (reel_vector_f32)_mm_cvtepi32_ps(_mm_unpacklo_epi16(pairs, zero));
+#else
+    return (reel_vector_f32){at[0], at[1], at[2], at[3]};
+#endif
+}
+
+REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
+{
+    return (reel_vector_f64){at[0], at[1]};
+}
+
+#endif
+
 #endif
