@@ -1170,6 +1170,7 @@ typedef struct reel_clue {
     int    axis;                                    /* REDUCTION: the axis of the input that has this size,
                                                        -1: something else has; AXIS: the one taken, ... */
     int    meant;                                   /* ... and the one that is meant               */
+    bool   softmax;                                 /* ... and what is taken along it is a softmax */
 } reel_clue;
 
 REEL_API const char *reel_verdict_name(reel_verdict verdict);      /* "PASS", "CANNOT TELL", ...   */

@@ -83,9 +83,9 @@ done
 example find_the_bug "$work/find_the_bug.svg"
 [ "$(grep -c '^FAIL: ' "$work/out")" -eq 5 ] || fail 'not five mistakes found'
 has '^PASS: of 33 derivatives 33 agree'
-for mistake in 'the sign is wrong' 'a mean is taken for a sum.* a division by 6 is missing' \
-    'softmax - labels, as if a row.s labels summed to S = 1, where S softmax - labels is right' \
-    'the wrong axis: axis 0, where axis 1 is right' \
+for mistake in 'the sign is wrong' 'a mean and a sum.* a division by 6 is missing' \
+    'softmax - labels, where S . softmax - labels is right' \
+    'a softmax is taken along the wrong axis: axis 0, where axis 1 is right' \
     'a path is missing'
 do
     [ "$(grep -Ec "^    mistake: .*$mistake" "$work/out")" -eq 1 ] || fail "not named once: $mistake"

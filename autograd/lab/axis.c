@@ -114,7 +114,7 @@ static bool axis_is_other_softmax(reel_lab *lab, const reel_lab_input *input, co
 
 /* ---- Both ------------------------------------------------------------------------------------------ */
 
-static bool axis_is_taken_for(reel_lab *lab, const reel_lab_input *input, const reel_clue *clue)
+static bool axis_is_taken_for(reel_lab *lab, const reel_lab_input *input, reel_clue *clue)
 {
     if (input->shape.size[clue->axis] < 2 || input->shape.size[clue->meant] < 2 ||
         !axis_sum(input, input->numeric, input->error, clue->meant).zero ||
@@ -122,7 +122,8 @@ static bool axis_is_taken_for(reel_lab *lab, const reel_lab_input *input, const 
         return false;
     bool along_other = axis_sum(input, input->analytic, NULL, clue->axis).zero &&
                        axis_sum(input, input->analytic, NULL, clue->meant).other;
-    return along_other || axis_is_other_softmax(lab, input, clue);
+    clue->softmax = axis_is_other_softmax(lab, input, clue);
+    return along_other || clue->softmax;
 }
 
 bool reel_lab_takes_another_axis(reel_lab *lab, const reel_lab_input *input, reel_clue *clue)

@@ -30,15 +30,15 @@ const char *reel_cause_text(reel_cause cause)
         [REEL_NO_CAUSE] = "",
         [REEL_CAUSE_SIGN] = "the sign is wrong: the gradient is minus the derivative, throughout",
         [REEL_CAUSE_FACTOR] = "the gradient is wrong by one factor, throughout",
-        [REEL_CAUSE_REDUCTION] = "a mean is taken for a sum, or a sum for a mean",
+        [REEL_CAUSE_REDUCTION] = "a mean and a sum are taken for each other",
         [REEL_CAUSE_MISSING_PATH] =
-            "a path is missing: the gradient is 0 throughout, but y does depend on this input",
+            "a path is missing: this input's gradient is 0 or is never written, but y does depend on it",
         [REEL_CAUSE_TRANSPOSED] = "the gradient is transposed: the right numbers, with two axes exchanged",
         [REEL_CAUSE_PERMUTED] = "the gradient is permuted: the right numbers, in other places",
         [REEL_CAUSE_ACCUMULATION] =
             "a contribution is lost where one tensor is used twice: it must be added, not set",
         [REEL_CAUSE_LABEL_SUM] =
-            "softmax - labels, as if a row's labels summed to S = 1, where S softmax - labels is right",
+            "softmax - labels, where S * softmax - labels is right, S being the sum of the row's labels, not 1 here",
         [REEL_CAUSE_AXIS] = "a softmax, a mean or another normalisation is taken along the wrong axis",
         [REEL_CAUSE_NOT_FINITE] = "the gradient is NaN or infinite where y is smooth",
         [REEL_CAUSE_SOME_ELEMENTS] = "only some elements are wrong",
@@ -184,7 +184,8 @@ static void text_reduction(reel_text *text, const reel_clue *clue)
 
 static void text_cause(reel_text *text, reel_cause cause, const reel_clue *clue)
 {
-    reel_text_add(text, "%s", reel_cause_text(cause));
+    bool softmax = cause == REEL_CAUSE_AXIS && clue->softmax;
+    reel_text_add(text, "%s", softmax ? "a softmax is taken along the wrong axis" : reel_cause_text(cause));
     if (cause == REEL_CAUSE_FACTOR)
         text_factor(text, clue->factor);
     if (cause == REEL_CAUSE_REDUCTION)
@@ -196,7 +197,7 @@ static void text_cause(reel_text *text, reel_cause cause, const reel_clue *clue)
 
 static void text_blame(reel_text *text, const reel_blame *blame)
 {
-    reel_text_add(text, "  at fault: the VJP of %s at %s:%d", blame->op, blame->file ? blame->file : "?",
+    reel_text_add(text, "  at fault: the VJP of %s, called at %s:%d", blame->op, blame->file ? blame->file : "?",
                   blame->line);
     if (blame->node)
         reel_text_add(text, " (node %u)", blame->node);
