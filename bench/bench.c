@@ -99,6 +99,8 @@ bool bench_tape_job(const struct bench_run *run, struct bench_job *job, void (*r
     if (run->replay) {
         record(job);
         job->section = reel_tape_section(job->mark, reel_tape_mark(job->tape));
+        if (job->needed.tape)
+            job->section = reel_section_prune(job->section, REEL_TENSORS(job->needed));
         job->step = step_replayed;
     }
     return !reel_failed(job->tape);

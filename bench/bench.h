@@ -19,6 +19,7 @@ struct bench_job {
     void     (*stop)(struct bench_job *job);        /* frees what `data` points to; may be NULL    */
     reel_mark    mark;
     reel_section section;
+    reel_tensor  needed;                            /* set by record(): replay what this takes, no more */
     void        *data;
     bool         replay;
     int          steps;                             /* in a round, so that it takes 20 ms or more  */

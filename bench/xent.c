@@ -32,11 +32,11 @@ static void record_loss(struct bench_job *job)
 static void record_hvp(struct bench_job *job)
 {
     const struct xent_job *x = job->data;
-    reel_tensor gradient, hvp;
+    reel_tensor gradient;
     reel_tensor loss = reel_softmax_cross_entropy_with_logits_v1(.labels = x->labels, .logits = x->logits,
                                                                  .reduction = REEL_REDUCTION_MEAN);
     reel_gradient(loss, REEL_TENSORS(x->logits), &gradient);
-    reel_gradient(gradient, REEL_TENSORS(x->logits), &hvp, .upstream = x->direction, .final = true);
+    reel_gradient(gradient, REEL_TENSORS(x->logits), &job->needed, .upstream = x->direction, .final = true);
 }
 
 static float *random_rows(int rows, int classes, bool distribution)

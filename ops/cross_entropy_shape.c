@@ -74,28 +74,30 @@ int64_t reel_xent_block_rows(int64_t classes)
     return REEL_XENT_ROWS * (1 + (elements - 1) / (REEL_XENT_ROWS * classes));
 }
 
+/* An input in words; only where there is an error to tell. */
+#define XENT_TEXT(i) reel_describe(call->input[i]).text
+
 /* ---- Dtypes ------------------------------------------------------------------------------------ */
 
 static bool xent_check_dtypes(const reel_call *call)
 {
     const reel_cross_entropy *attributes = call->attributes;
     const reel_array *logits = &call->in[0], *labels = &call->in[1];
-    reel_description z = reel_describe(call->input[0]), y = reel_describe(call->input[1]);
     if (!reel_dtype_is_float(logits->dtype))
-        return reel_xent_error(call, "logits %s are integers: they must be f16, bf16, f32 or f64", z.text);
+        return reel_xent_error(call, "logits %s are integers: they must be f16, bf16, f32 or f64", XENT_TEXT(0));
     if (attributes->sparse && labels->dtype != REEL_I32 && labels->dtype != REEL_I64)
         return reel_xent_error(call,
-                               "labels %s are not class numbers, which are i32 or i64: %s", y.text,
+                               "labels %s are not class numbers, which are i32 or i64: %s", XENT_TEXT(1),
                                labels->dtype == REEL_U8 ? "cast them"
                                : "cast them, or, if they are probabilities, use the dense call");
     if (!attributes->sparse && !reel_dtype_is_float(labels->dtype))
         return reel_xent_error(call,
                                "labels %s are integers: cast them to the dtype of logits %s, or, if they are "
                                "class numbers, use the sparse call",
-                               y.text, z.text);
+                               XENT_TEXT(1), XENT_TEXT(0));
     if (!attributes->sparse && !attributes->linear && labels->dtype != logits->dtype)
         return reel_xent_error(call, "logits %s and labels %s are of different dtypes: cast one of them",
-                               z.text, y.text);
+                               XENT_TEXT(0), XENT_TEXT(1));
     return true;
 }
 
@@ -105,13 +107,12 @@ static bool xent_check_sparse_shapes(const reel_call *call)
 {
     const reel_cross_entropy *attributes = call->attributes;
     const reel_array *logits = &call->in[0], *labels = &call->in[1];
-    reel_description z = reel_describe(call->input[0]), y = reel_describe(call->input[1]);
     if (labels->rank != logits->rank - 1)
         return reel_xent_error(
             call,
             "`labels.shape.rank` must equal `logits.shape.rank - 1`. Received: labels %s of "
             "rank %d and logits %s of rank %d",
-            y.text, labels->rank, z.text, logits->rank);
+            XENT_TEXT(1), labels->rank, XENT_TEXT(0), logits->rank);
     reel_shape shape = xent_labels_shape(attributes, logits, labels), both;
     if (reel_broadcast_shapes(logits->rank, logits->shape, shape.rank, shape.size, &both))
         return true;
@@ -120,12 +121,12 @@ static bool xent_check_sparse_shapes(const reel_call *call)
             call,
             "logits and labels must have the same first dimension, got logits %s and labels "
             "%s",
-            z.text, y.text);
+            XENT_TEXT(0), XENT_TEXT(1));
     return reel_xent_error(
         call,
         "`labels.shape` must equal `logits.shape` except for the %s. Received: labels %s and "
         "logits %s",
-        attributes->axis == -1 ? "last dimension" : "class axis", y.text, z.text);
+        attributes->axis == -1 ? "last dimension" : "class axis", XENT_TEXT(1), XENT_TEXT(0));
 }
 
 static bool xent_check_dense_shapes(const reel_call *call)
@@ -143,21 +144,20 @@ static bool xent_check_dense_shapes(const reel_call *call)
         call,
         "logits and labels must be broadcastable: logits_size=%s labels_size=%s: logits %s "
         "and labels %s do not broadcast",
-        sizes[0], sizes[1], reel_describe(call->input[0]).text, reel_describe(call->input[1]).text);
+        sizes[0], sizes[1], XENT_TEXT(0), XENT_TEXT(1));
 }
 
 static bool xent_check_raw_ranks(const reel_call *call)
 {
     bool sparse = ((const reel_cross_entropy *)call->attributes)->sparse;
     const reel_array *logits = &call->in[0], *labels = &call->in[1];
-    reel_description z = reel_describe(call->input[0]), y = reel_describe(call->input[1]);
     if (sparse && logits->rank != 2)
-        return reel_xent_error(call, "logits must be 2-D, but got shape %s", z.text);
+        return reel_xent_error(call, "logits must be 2-D, but got shape %s", XENT_TEXT(0));
     if (sparse && labels->rank != 1)
-        return reel_xent_error(call, "labels must be 1-D, but got shape %s", y.text);
+        return reel_xent_error(call, "labels must be 1-D, but got shape %s", XENT_TEXT(1));
     if (!sparse && (logits->rank > labels->rank ? logits->rank : labels->rank) != 2)
         return reel_xent_error(call, "logits and labels must be either 2-dimensional, or broadcasted to be "
-                               "2-dimensional: logits are %s and labels %s", z.text, y.text);
+                               "2-dimensional: logits are %s and labels %s", XENT_TEXT(0), XENT_TEXT(1));
     return true;
 }
 
@@ -165,22 +165,21 @@ static bool xent_check_shapes(const reel_call *call)
 {
     const reel_cross_entropy *attributes = call->attributes;
     const reel_array *logits = &call->in[0];
-    reel_description z = reel_describe(call->input[0]);
     if (attributes->raw && attributes->sparse && !xent_check_raw_ranks(call))
         return false;
     if (!attributes->raw && logits->rank == 0)
-        return reel_xent_error(call, "`logits` cannot be a scalar: logits are %s", z.text);
+        return reel_xent_error(call, "`logits` cannot be a scalar: logits are %s", XENT_TEXT(0));
     if (!attributes->raw && (attributes->axis < -logits->rank || attributes->axis > -1))
         return reel_xent_error(call, "axis %d is not in [%d, %d) for logits %s",
                                attributes->axis < 0 ? attributes->axis : attributes->axis + logits->rank,
-                               -logits->rank, logits->rank, z.text);
+                               -logits->rank, logits->rank, XENT_TEXT(0));
     if (attributes->sparse ? !xent_check_sparse_shapes(call) : !xent_check_dense_shapes(call))
         return false;
     if (attributes->raw && !attributes->sparse && !xent_check_raw_ranks(call))
         return false;
     reel_xent_shape shape = reel_xent_shape_of(attributes, logits, &call->in[1]);
     return shape.shape.size[shape.axis] > 0 ||
-           reel_xent_error(call, "Must have at least one class, but got logits shape %s", z.text);
+           reel_xent_error(call, "Must have at least one class, but got logits shape %s", XENT_TEXT(0));
 }
 
 /* ---- Options ----------------------------------------------------------------------------------- */
