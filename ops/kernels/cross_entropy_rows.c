@@ -11,9 +11,20 @@ void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone)
             to[member * REEL_LANES + (size_t)lane] = from[member * REEL_LANES + (size_t)row];
 }
 
+/* See cross_entropy_direct.h. */
+static bool rows_are_direct(const reel_xent_job *job, const reel_xent_panel *panel)
+{
+    if (!job->direct || (job->across && job->classes > REEL_XENT_FEW))
+        return false;
+    for (int row = 0; row < panel->rows; row++)
+        if (panel->fate[row] != REEL_XENT_COUNTS || panel->late[row] != 1)
+            return false;
+    return true;
+}
+
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel)
 {
-    if (reel_xent_direct(job, panel))
+    if (rows_are_direct(job, panel) && (job->across ? reel_xent_across(job, panel) : reel_xent_along(job, panel)))
         return;
     _Alignas(64) xent_rows rows = {.max = {0}};
     _Alignas(64) xent_tiles tiles;

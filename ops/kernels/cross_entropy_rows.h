@@ -30,7 +30,8 @@
 #define reel_xent_first          REEL_AT_LEVEL(reel_xent_first)
 #define reel_xent_next           REEL_AT_LEVEL(reel_xent_next)
 #define reel_xent_load           REEL_AT_LEVEL(reel_xent_load)
-#define reel_xent_direct         REEL_AT_LEVEL(reel_xent_direct)
+#define reel_xent_along          REEL_AT_LEVEL(reel_xent_along)
+#define reel_xent_across         REEL_AT_LEVEL(reel_xent_across)
 #define reel_xent_store          REEL_AT_LEVEL(reel_xent_store)
 #define reel_xent_load_labels    REEL_AT_LEVEL(reel_xent_load_labels)
 #endif
