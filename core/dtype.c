@@ -125,6 +125,9 @@ typedef uint8_t  dtype_U8;
 #define DTYPE_TO_I64(x)  DTYPE_PICK(x, dtype_real_to_i64, dtype_real_to_i64, dtype_integer_to_i64)
 #define DTYPE_TO_U8(x)   DTYPE_PICK(x, dtype_real_to_u8, dtype_real_to_u8, dtype_integer_to_u8)
 
+/* An empty statement that keeps a loop from becoming vectors: strided ones are not faster so, but far larger. */
+#define DTYPE_PLAIN_LOOP __asm__ volatile("")
+
 /* The loop of one pair. The contiguous case is written apart because it vectorises. */
 #define DTYPE_LOOP(to, from, expression)                                                             \
     static void dtype_##from##_to_##to(void *restrict dst, int64_t dst_stride,                       \
@@ -141,6 +144,7 @@ typedef uint8_t  dtype_U8;
             for (int64_t i = 0; i < count; i++) {                                                    \
                 dtype_##from x = p[i * src_stride];                                                  \
                 y[i * dst_stride] = expression;                                                      \
+                DTYPE_PLAIN_LOOP;                                                                    \
             }                                                                                        \
         }                                                                                            \
     }

@@ -1440,7 +1440,8 @@ typedef struct reel_op {
     const char        *example;                     /* the call on the inputs a, b, c, d of the first sample:
                                                        "reel_clip(a, -.5, .75)". NULL: reel_NAME(a, b), or
                                                        there is no such call                       */
-    reel_reference     reference;
+    reel_reference     reference;                   /* these three for tests; Reel's own ops have none in
+                                                       the library that is installed               */
     const reel_sample *samples;
     size_t             sample_count;
 } reel_op;

@@ -39,7 +39,7 @@ static const reel_sample sigmoid_samples[] = {
 const reel_op reel_op_sigmoid = {
     .size = sizeof(reel_op), .name = "sigmoid", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
     .kernels = &sigmoid_kernels, .vjp = sigmoid_vjp,
-    .formula = "y = 1 / (1 + exp(-x)); dx = dy y (1 - y)", .reference = sigmoid_reference,
+    .formula = "y = 1 / (1 + exp(-x)); dx = dy y (1 - y)", REEL_TRUTH(sigmoid_reference),
     REEL_SAMPLES(sigmoid_samples),
 };
 REEL_DEFINE_UNARY(sigmoid)
@@ -69,7 +69,7 @@ static const reel_sample softplus_samples[] = {
 const reel_op reel_op_softplus = {
     .size = sizeof(reel_op), .name = "softplus", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &softplus_kernels, .vjp = softplus_vjp,
-    .formula = "y = log(1 + exp(x)); dx = dy sigmoid(x)", .reference = softplus_reference,
+    .formula = "y = log(1 + exp(x)); dx = dy sigmoid(x)", REEL_TRUTH(softplus_reference),
     REEL_SAMPLES(softplus_samples),
 };
 REEL_DEFINE_UNARY(softplus)
@@ -104,7 +104,7 @@ static const reel_sample erf_samples[] = {REEL_UNARY_SAMPLES(-2, 2), REEL_INTEGE
 const reel_op reel_op_erf = {
     .size = sizeof(reel_op), .name = "erf", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &erf_kernels, .vjp = erf_vjp,
-    .formula = "y = erf(x); dx = dy 2 / sqrt(pi) exp(-x x)", .reference = erf_reference, REEL_SAMPLES(erf_samples),
+    .formula = "y = erf(x); dx = dy 2 / sqrt(pi) exp(-x x)", REEL_TRUTH(erf_reference), REEL_SAMPLES(erf_samples),
 };
 REEL_DEFINE_UNARY(erf)
 
@@ -132,7 +132,7 @@ static const reel_sample gelu_samples[] = {REEL_UNARY_SAMPLES(-2, 2), REEL_INTEG
 const reel_op reel_op_gelu = {
     .size = sizeof(reel_op), .name = "gelu", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &gelu_kernels, .vjp = gelu_vjp,
-    .formula = "y = x Phi(x); dx = dy (Phi(x) + x phi(x))", .reference = gelu_reference, REEL_SAMPLES(gelu_samples),
+    .formula = "y = x Phi(x); dx = dy (Phi(x) + x phi(x))", REEL_TRUTH(gelu_reference), REEL_SAMPLES(gelu_samples),
 };
 REEL_DEFINE_UNARY(gelu)
 
@@ -173,7 +173,7 @@ const reel_op reel_op_leaky_relu = {
     .size = sizeof(reel_op), .name = "leaky_relu", .inputs = 1, .outputs = 1, .attributes = sizeof(struct leaky_relu),
     .flags = REEL_OUTPUT_UNREAD, .kernels = &leaky_relu_kernels, .vjp = leaky_relu_vjp,
     .example = "reel_leaky_relu(a, .1)",
-    .formula = "y = x where x > 0, else slope x; dx = dy or slope dy", .reference = leaky_relu_reference,
+    .formula = "y = x where x > 0, else slope x; dx = dy or slope dy", REEL_TRUTH(leaky_relu_reference),
     REEL_SAMPLES(leaky_relu_samples),
 };
 

@@ -141,7 +141,7 @@ static const reel_sample adamw_samples[] = {
         .shape = reel_update_shape, .forward = adam_forward, .formula = FORMULA,                     \
         .example = "reel_" NAME "(.parameters = REEL_TENSORS(b), .gradients = REEL_TENSORS(c), "     \
                    ".states = REEL_TENSORS(d), .learning_rate = a, .weight_decay = " DECAY ")",      \
-        .reference = adam_reference, REEL_SAMPLES(SAMPLES),                                          \
+        REEL_TRUTH(adam_reference), REEL_SAMPLES(SAMPLES),                                           \
     }
 
 const reel_op reel_op_adam = ADAM_OP("adam", adam_samples, ".01",

@@ -122,7 +122,7 @@ static const reel_sample argmax_samples[] = {
         .attributes = sizeof(struct argmax), .flags = REEL_NO_GRADIENT, .shape = argmax_shape,       \
         .forward = NAME##_forward, .formula = "y = the first position of the " LARGEST " element",   \
         .example = "reel_" #NAME "(a, -1)",                                                          \
-        .reference = NAME##_reference, REEL_SAMPLES(argmax_samples),                                 \
+        REEL_TRUTH(NAME##_reference), REEL_SAMPLES(argmax_samples),                                  \
     };                                                                                               \
                                                                                                      \
     reel_tensor reel_##NAME##_at(REEL_PLACE, reel_tensor x, int axis)                                \

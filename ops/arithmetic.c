@@ -39,7 +39,7 @@ const reel_op reel_op_add = {
     .size = sizeof(reel_op), .name = "add", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &add_kernels, .vjp = add_vjp,
-    .formula = "y = a + b; da = dy, db = dy", .reference = add_reference, REEL_SAMPLES(add_samples),
+    .formula = "y = a + b; da = dy, db = dy", REEL_TRUTH(add_reference), REEL_SAMPLES(add_samples),
 };
 REEL_DEFINE_BINARY(add)
 
@@ -62,7 +62,7 @@ const reel_op reel_op_sub = {
     .size = sizeof(reel_op), .name = "sub", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &sub_kernels, .vjp = sub_vjp,
-    .formula = "y = a - b; da = dy, db = -dy", .reference = sub_reference, REEL_SAMPLES(sub_samples),
+    .formula = "y = a - b; da = dy, db = -dy", REEL_TRUTH(sub_reference), REEL_SAMPLES(sub_samples),
 };
 REEL_DEFINE_BINARY(sub)
 
@@ -84,7 +84,7 @@ const reel_op reel_op_mul = {
     .size = sizeof(reel_op), .name = "mul", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
     .kernels = &mul_kernels, .vjp = mul_vjp,
-    .formula = "y = a b; da = dy b, db = dy a", .reference = mul_reference, REEL_SAMPLES(mul_samples),
+    .formula = "y = a b; da = dy b, db = dy a", REEL_TRUTH(mul_reference), REEL_SAMPLES(mul_samples),
 };
 REEL_DEFINE_BINARY(mul)
 
@@ -110,7 +110,7 @@ static const reel_sample div_samples[] = {REEL_BINARY_SAMPLES(.5, 3)};
 const reel_op reel_op_div = {
     .size = sizeof(reel_op), .name = "div", .inputs = 2, .outputs = 1,
     .kernels = &div_kernels, .vjp = div_vjp,
-    .formula = "y = a / b; da = dy / b, db = -dy y / b", .reference = div_reference, REEL_SAMPLES(div_samples),
+    .formula = "y = a / b; da = dy / b, db = -dy y / b", REEL_TRUTH(div_reference), REEL_SAMPLES(div_samples),
 };
 REEL_DEFINE_BINARY(div)
 
@@ -141,7 +141,7 @@ const reel_op reel_op_neg = {
     .size = sizeof(reel_op), .name = "neg", .inputs = 1, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &neg_kernels, .vjp = neg_vjp,
-    .formula = "y = -x; dx = -dy", .reference = neg_reference, REEL_SAMPLES(neg_samples),
+    .formula = "y = -x; dx = -dy", REEL_TRUTH(neg_reference), REEL_SAMPLES(neg_samples),
 };
 REEL_DEFINE_UNARY(neg)
 
@@ -180,7 +180,7 @@ const reel_op reel_op_affine = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &affine_kernels, .vjp = affine_vjp,
     .example = "reel_affine(a, -2.5, .75)",
-    .formula = "y = scale x + shift; dx = scale dy", .reference = affine_reference, REEL_SAMPLES(affine_samples),
+    .formula = "y = scale x + shift; dx = scale dy", REEL_TRUTH(affine_reference), REEL_SAMPLES(affine_samples),
 };
 
 reel_tensor reel_affine_at(REEL_PLACE, reel_tensor x, double scale, double shift)

@@ -240,7 +240,7 @@ static const reel_sample avg_pool2d_gradient_samples[] = {
         .size = sizeof(reel_op), .name = #NAME, .inputs = 1, .outputs = 1,                           \
         .attributes = sizeof(struct avg_pool), .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,     \
         .shape = NAME##_shape, .forward = NAME##_forward, .vjp = NAME##_vjp, .formula = FORMULA,     \
-        .example = EXAMPLE, .reference = NAME##_reference, REEL_SAMPLES(NAME##_samples),             \
+        .example = EXAMPLE, REEL_TRUTH(NAME##_reference), REEL_SAMPLES(NAME##_samples),              \
     };
 
 AVG_POOL_OP(avg_pool2d, "y = the mean of each window; dx = avg_pool2d_gradient(dy)",

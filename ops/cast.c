@@ -61,7 +61,7 @@ const reel_op reel_op_cast = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = cast_shape, .forward = cast_forward, .vjp = cast_vjp, .promote = cast_promote,
     .example = "reel_cast(a, REEL_F64)",
-    .formula = "y = x in another dtype; dx = dy in x's dtype", .reference = cast_reference, REEL_SAMPLES(cast_samples),
+    .formula = "y = x in another dtype; dx = dy in x's dtype", REEL_TRUTH(cast_reference), REEL_SAMPLES(cast_samples),
 };
 
 reel_tensor reel_cast_at(REEL_PLACE, reel_tensor x, reel_dtype dtype)

@@ -40,7 +40,7 @@ static const reel_sample comparison_samples[] = {
     const reel_op reel_op_##NAME = {                                                                 \
         .size = sizeof(reel_op), .name = #NAME, .inputs = 2, .outputs = 1, .flags = REEL_NO_GRADIENT, \
         .kernels = &NAME##_kernels, .shape = comparison_shape, .formula = "y = a " #OPERATION " b, as 0 or 1", \
-        .reference = NAME##_reference, REEL_SAMPLES(comparison_samples),                             \
+        REEL_TRUTH(NAME##_reference), REEL_SAMPLES(comparison_samples),                              \
     };                                                                                               \
     REEL_DEFINE_BINARY(NAME)
 
@@ -104,7 +104,7 @@ const reel_op reel_op_where = {
     .size = sizeof(reel_op), .name = "where", .inputs = 3, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &where_kernels, .shape = where_shape, .vjp = where_vjp,
     .formula = "y = a where condition, else b; da = dy where condition, db = dy elsewhere",
-    .reference = where_reference, REEL_SAMPLES(where_samples),
+    REEL_TRUTH(where_reference), REEL_SAMPLES(where_samples),
 };
 
 reel_tensor reel_where_at(REEL_PLACE, reel_tensor condition, reel_tensor a, reel_tensor b)
@@ -173,14 +173,14 @@ const reel_op reel_op_clip = {
     .flags = REEL_OUTPUT_UNREAD, .kernels = &clip_kernels, .vjp = clip_vjp,
     .example = "reel_clip(a, -.5, .75)",
     .formula = "y = x brought into [low, high]; dx = dy where low <= x <= high, else 0",
-    .reference = clip_reference, REEL_SAMPLES(clip_samples),
+    REEL_TRUTH(clip_reference), REEL_SAMPLES(clip_samples),
 };
 
 const reel_op reel_op_clip_gate = {
     .size = sizeof(reel_op), .name = "clip_gate", .inputs = 2, .outputs = 1, .attributes = sizeof(struct clip),
     .flags = REEL_OUTPUT_UNREAD, .kernels = &clip_gate_kernels, .vjp = clip_gate_vjp,
     .formula = "y = g where low <= x <= high, else 0; dg = the same gate of dy",
-    .reference = clip_gate_reference, REEL_SAMPLES(clip_gate_samples),
+    REEL_TRUTH(clip_gate_reference), REEL_SAMPLES(clip_gate_samples),
 };
 
 reel_tensor reel_clip_at(REEL_PLACE, reel_tensor x, double low, double high)
@@ -207,7 +207,7 @@ static const reel_sample sign_samples[] = {
 
 const reel_op reel_op_sign = {
     .size = sizeof(reel_op), .name = "sign", .inputs = 1, .outputs = 1, .flags = REEL_NO_GRADIENT,
-    .kernels = &sign_kernels, .formula = "y = -1, 0 or 1", .reference = sign_reference, REEL_SAMPLES(sign_samples),
+    .kernels = &sign_kernels, .formula = "y = -1, 0 or 1", REEL_TRUTH(sign_reference), REEL_SAMPLES(sign_samples),
 };
 REEL_DEFINE_UNARY(sign)
 
@@ -229,6 +229,6 @@ REEL_REFERENCE(abs_reference, x[0] < 0 ? -x[0] : x[0])
 const reel_op reel_op_abs = {
     .size = sizeof(reel_op), .name = "abs", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &abs_kernels, .vjp = abs_vjp, .formula = "y = |x|; dx = dy sign(x)",
-    .reference = abs_reference, REEL_SAMPLES(sign_samples),
+    REEL_TRUTH(abs_reference), REEL_SAMPLES(sign_samples),
 };
 REEL_DEFINE_UNARY(abs)

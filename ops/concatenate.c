@@ -112,7 +112,7 @@ const reel_op reel_op_concatenate = {
     .shape = concatenate_shape, .forward = concatenate_forward, .vjp = concatenate_vjp,
     .example = "reel_concatenate(REEL_TENSORS(a, b, c), 0)",
     .formula = "y = x_1, x_2, ... along an axis; dx_i = dy's stretch of it",
-    .reference = concatenate_reference, REEL_SAMPLES(concatenate_samples),
+    REEL_TRUTH(concatenate_reference), REEL_SAMPLES(concatenate_samples),
 };
 
 reel_tensor reel_concatenate_at(REEL_PLACE, reel_tensors xs, int axis)

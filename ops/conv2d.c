@@ -166,8 +166,8 @@ static void conv2d_weight_gradient_vjp(const reel_call *call, const reel_tensor 
         .size = sizeof(reel_op), .name = #NAME, .inputs = 2, .outputs = 1,                           \
         .attributes = sizeof(reel_conv2d), .flags = REEL_OUTPUT_UNREAD, .shape = NAME##_shape,       \
         .forward = reel_##NAME##_forward, .vjp = NAME##_vjp, .formula = FORMULA,                     \
-        .example = EXAMPLE, .reference = reel_##NAME##_reference, .samples = reel_##NAME##_samples,  \
-        .sample_count = REEL_CONV2D_SAMPLES,                                                         \
+        .example = EXAMPLE, REEL_TRUTH(reel_##NAME##_reference),                                     \
+        REEL_COUNTED_SAMPLES(reel_##NAME##_samples, REEL_CONV2D_SAMPLES),                            \
     };
 
 CONV2D_OP(conv2d, "reel_conv2d(a, b)",

@@ -3,6 +3,7 @@
 #include "ops/cross_entropy.h"
 #include "core/dtype.h"
 #include "core/shape.h"
+#include "ops/op.h"
 
 static bool count_shape(reel_call *call, reel_output *out)
 {
@@ -57,6 +58,6 @@ static void count_reference(const void *attributes, const reel_reference_array *
 const reel_op reel_op_sparse_softmax_cross_entropy_count = {
     .size = sizeof(reel_op), .name = "sparse_softmax_cross_entropy_count", .inputs = 2, .outputs = 1,
     .attributes = sizeof(reel_cross_entropy), .flags = REEL_NO_GRADIENT, .shape = count_shape,
-    .forward = count_forward, .formula = "n = the number of rows that count", .reference = count_reference,
-    .samples = reel_xent_count_samples, .sample_count = REEL_XENT_COUNT_SAMPLES,
+    .forward = count_forward, .formula = "n = the number of rows that count", REEL_TRUTH(count_reference),
+    REEL_COUNTED_SAMPLES(reel_xent_count_samples, REEL_XENT_COUNT_SAMPLES),
 };

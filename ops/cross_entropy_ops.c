@@ -16,6 +16,7 @@
  * the derivatives of that have S = 0. */
 #include "ops/cross_entropy.h"
 #include "core/shape.h"
+#include "ops/op.h"
 
 /* What one of these ops is applied to. */
 struct loss_parts {
@@ -265,7 +266,7 @@ static void loss_second_vjp(const reel_call *call, const reel_tensor dy[], reel_
         .size = sizeof(reel_op), .name = #NAME, .inputs = INPUTS, .outputs = OUTPUTS,                \
         .attributes = sizeof(reel_cross_entropy), .flags = FLAGS, .shape = reel_xent_shape_rule,     \
         .forward = reel_xent_forward, .vjp = VJP, .formula = FORMULA,                                \
-        .example = EXAMPLE, .reference = reel_xent_reference, .samples = SAMPLES, .sample_count = COUNT, \
+        .example = EXAMPLE, REEL_TRUTH(reel_xent_reference), REEL_COUNTED_SAMPLES(SAMPLES, COUNT),   \
     }
 
 LOSS_OP(softmax_cross_entropy_with_logits, REEL_ANY, 1, REEL_OUTPUT_UNREAD, loss_vjp,

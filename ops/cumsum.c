@@ -160,7 +160,7 @@ const reel_op reel_op_cumsum = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = cumsum_shape, .forward = cumsum_forward, .vjp = cumsum_vjp,
     .example = "reel_cumsum(a, -1)",
-    .formula = "y_i = sum_(j <= i) x_j; dx_i = sum_(j >= i) dy_j", .reference = cumsum_reference,
+    .formula = "y_i = sum_(j <= i) x_j; dx_i = sum_(j >= i) dy_j", REEL_TRUTH(cumsum_reference),
     REEL_SAMPLES(cumsum_samples),
 };
 

@@ -76,7 +76,7 @@ static const reel_sample draw_samples[] = {
 const reel_op reel_op_random_draw = {
     .size = sizeof(reel_op), .name = "random_draw", .inputs = 1, .outputs = 1, .flags = REEL_NO_GRADIENT,
     .writes = draw_writes, .shape = draw_shape, .forward = draw_forward,
-    .formula = "y = key; key = [seed, n + 1]", .reference = draw_reference, REEL_SAMPLES(draw_samples),
+    .formula = "y = key; key = [seed, n + 1]", REEL_TRUTH(draw_reference), REEL_SAMPLES(draw_samples),
 };
 
 reel_tensor reel_random_key_at(REEL_PLACE, reel_tape *tape, uint64_t seed)
@@ -228,7 +228,7 @@ const reel_op reel_op_dropout = {
     .flags = REEL_OUTPUT_UNREAD, .shape = dropout_shape, .forward = dropout_forward, .vjp = dropout_vjp,
     .example = "reel_dropout(a, .5, b)",
     .formula = "y = x / (1 - rate) or 0, by the draw; dx = dy / (1 - rate) or 0, by the same draw",
-    .reference = dropout_reference, REEL_SAMPLES(dropout_samples),
+    REEL_TRUTH(dropout_reference), REEL_SAMPLES(dropout_samples),
 };
 
 reel_tensor reel_dropout_at(REEL_PLACE, reel_tensor x, double rate, reel_tensor draw)

@@ -51,7 +51,7 @@ const reel_op reel_op_greater_gate = {
     .flags = REEL_OUTPUT_UNREAD,
     .kernels = &greater_gate_kernels, .vjp = greater_gate_vjp,
     .formula = "y = g where a > b, g / 2 where a = b, else 0; dg = the same gate of dy",
-    .reference = greater_gate_reference, REEL_SAMPLES(greater_gate_samples),
+    REEL_TRUTH(greater_gate_reference), REEL_SAMPLES(greater_gate_samples),
 };
 
 REEL_KERNEL(relu_gate_f32, float, 2, a > 0 ? b : 0)
@@ -87,7 +87,7 @@ const reel_op reel_op_relu_gate = {
     .flags = REEL_OUTPUT_UNREAD,
     .kernels = &relu_gate_kernels, .vjp = relu_gate_vjp,
     .formula = "y = g where x > 0, else 0; dg = the same gate of dy",
-    .reference = relu_gate_reference, REEL_SAMPLES(relu_gate_samples),
+    REEL_TRUTH(relu_gate_reference), REEL_SAMPLES(relu_gate_samples),
 };
 
 /* ---- maximum and minimum ----------------------------------------------------------------------------------- */
@@ -136,7 +136,7 @@ const reel_op reel_op_maximum = {
     .size = sizeof(reel_op), .name = "maximum", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
     .kernels = &maximum_kernels, .vjp = maximum_vjp,
-    .formula = "y = max(a, b); da = dy where a > b, dy / 2 where a = b", .reference = maximum_reference,
+    .formula = "y = max(a, b); da = dy where a > b, dy / 2 where a = b", REEL_TRUTH(maximum_reference),
     REEL_SAMPLES(maximum_samples),
 };
 REEL_DEFINE_BINARY(maximum)
@@ -145,7 +145,7 @@ const reel_op reel_op_minimum = {
     .size = sizeof(reel_op), .name = "minimum", .inputs = 2, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
     .kernels = &minimum_kernels, .vjp = minimum_vjp,
-    .formula = "y = min(a, b); da = dy where a < b, dy / 2 where a = b", .reference = minimum_reference,
+    .formula = "y = min(a, b); da = dy where a < b, dy / 2 where a = b", REEL_TRUTH(minimum_reference),
     REEL_SAMPLES(minimum_samples),
 };
 REEL_DEFINE_BINARY(minimum)
@@ -172,6 +172,6 @@ static const reel_sample relu_samples[] = {
 const reel_op reel_op_relu = {
     .size = sizeof(reel_op), .name = "relu", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &relu_kernels, .vjp = relu_vjp,
-    .formula = "y = max(x, 0); dx = dy where x > 0, else 0", .reference = relu_reference, REEL_SAMPLES(relu_samples),
+    .formula = "y = max(x, 0); dx = dy where x > 0, else 0", REEL_TRUTH(relu_reference), REEL_SAMPLES(relu_samples),
 };
 REEL_DEFINE_UNARY(relu)

@@ -150,7 +150,7 @@ static const reel_sample gather_samples[] = {
         .forward = gather_forward, .vjp = gather_vjp,                                                \
         .example = "reel_gather(a, b, 0)",                                                           \
         .formula = "y[j] = x[k[j]] along an axis; dx = dy added up at k",                            \
-        .reference = gather_reference, REEL_SAMPLES(gather_samples),                                 \
+        REEL_TRUTH(gather_reference), REEL_SAMPLES(gather_samples),                                  \
     }
 
 /* The same op under the names of the calls, for messages and prints. */

@@ -109,7 +109,7 @@ const reel_op reel_op_global_norm = {
     .shape = global_norm_shape, .forward = global_norm_forward, .vjp = global_norm_vjp,
     .example = "reel_global_norm(REEL_TENSORS(a, b))",
     .formula = "y = sqrt(sum x_i x_i) over all inputs; dx = x dy / y",
-    .reference = global_norm_reference, REEL_SAMPLES(global_norm_samples),
+    REEL_TRUTH(global_norm_reference), REEL_SAMPLES(global_norm_samples),
 };
 
 reel_tensor reel_global_norm_at(REEL_PLACE, reel_tensors xs)

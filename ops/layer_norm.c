@@ -208,7 +208,7 @@ const reel_op reel_op_layer_norm = {
     .example = "reel_layer_norm(a, .weight = b, .bias = c)",
     .formula = "y = h w + b, h = (x - mean) r, r = 1 / sqrt(var + eps); "
                "dx = r (g - mean g - h mean(g h)), g = dy w",
-    .reference = layer_norm_reference, REEL_SAMPLES(layer_norm_samples),
+    REEL_TRUTH(layer_norm_reference), REEL_SAMPLES(layer_norm_samples),
 };
 
 reel_tensor reel_layer_norm_at(REEL_PLACE, reel_layer_norm_options o)

@@ -40,7 +40,7 @@ const reel_op reel_op_squared_error = {
     .size = sizeof(reel_op), .name = "squared_error", .inputs = 2, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &squared_error_kernels, .vjp = squared_error_vjp,
     .example = "reel_mean_squared_error(a, b)",
-    .formula = "y = (a - b)^2; da = 2 (a - b) dy, db = -da", .reference = squared_error_reference,
+    .formula = "y = (a - b)^2; da = 2 (a - b) dy, db = -da", REEL_TRUTH(squared_error_reference),
     REEL_SAMPLES(squared_error_samples),
 };
 
@@ -93,7 +93,7 @@ const reel_op reel_op_binary_cross_entropy = {
     .flags = REEL_OUTPUT_UNREAD, .kernels = &binary_cross_entropy_kernels, .vjp = bce_vjp,
     .example = "reel_binary_cross_entropy_with_logits(a, b)",
     .formula = "y = t softplus(-x) + (1 - t) softplus(x); dx = (sigmoid(x) - t) dy, dt = -x dy",
-    .reference = binary_cross_entropy_reference, REEL_SAMPLES(bce_samples),
+    REEL_TRUTH(binary_cross_entropy_reference), REEL_SAMPLES(bce_samples),
 };
 
 /* ---- huber ----------------------------------------------------------------------------------------- */
@@ -158,7 +158,7 @@ const reel_op reel_op_huber = {
     .example = "reel_huber(a, b, .delta = 1.25)",
     .formula = "y = z z / 2 where |z| <= d, else d (|z| - d / 2), z = a - b; da = clip(z, -d, d) dy, "
                "db = -da",
-    .reference = huber_reference, REEL_SAMPLES(huber_samples),
+    REEL_TRUTH(huber_reference), REEL_SAMPLES(huber_samples),
 };
 
 /* ---- The calls ------------------------------------------------------------------------------------- */

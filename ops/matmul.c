@@ -315,7 +315,7 @@ static const reel_sample matmul_samples[] = {
 const reel_op reel_op_matmul = {
     .size = sizeof(reel_op), .name = "matmul", .inputs = 2, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .shape = matmul_shape, .forward = matmul_forward, .vjp = matmul_vjp,
-    .formula = "y = a b; da = dy b', db = a' dy", .reference = matmul_reference, REEL_SAMPLES(matmul_samples),
+    .formula = "y = a b; da = dy b', db = a' dy", REEL_TRUTH(matmul_reference), REEL_SAMPLES(matmul_samples),
 };
 
 reel_tensor reel_matmul_at(REEL_PLACE, reel_tensor a, reel_tensor b)

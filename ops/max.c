@@ -255,7 +255,7 @@ static const reel_sample max_samples[] = {
         .attributes = sizeof(reel_reduce), .flags = REEL_NO_GRADIENT, .shape = max_share_shape,      \
         .forward = WORD##_share_forward,                                                             \
         .formula = "y_i = 1 / t where x_i is the " LARGEST " of its line, t times, else 0",          \
-        .reference = WORD##_share_reference, REEL_SAMPLES(max_share_samples),                        \
+        REEL_TRUTH(WORD##_share_reference), REEL_SAMPLES(max_share_samples),                         \
     };                                                                                               \
                                                                                                      \
     static void WORD##_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[],          \
@@ -272,7 +272,7 @@ static const reel_sample max_samples[] = {
         .attributes = sizeof(reel_reduce), .flags = REEL_OUTPUT_UNREAD, .shape = max_shape,          \
         .forward = WORD##_forward, .vjp = WORD##_vjp, .example = "reel_" #WORD "(a)",                \
         .formula = "y = " #WORD " x; dx_i = dy / t where x_i = y, t times, else 0",                  \
-        .reference = WORD##_reference, REEL_SAMPLES(max_samples),                                    \
+        REEL_TRUTH(WORD##_reference), REEL_SAMPLES(max_samples),                                     \
     };                                                                                               \
                                                                                                      \
     reel_tensor reel_##WORD##_at(REEL_PLACE, reel_reduce_options options)                            \

@@ -174,7 +174,7 @@ const reel_op reel_op_max_pool2d = {
     .attributes = sizeof(reel_window),
     .shape = max_pool_shape, .forward = max_pool_forward, .vjp = max_pool_vjp,
     .example = "reel_max_pool2d(a, .kernel = {2, 2})",
-    .formula = "y = x[k], the largest of each window; dx = dy added up at k", .reference = max_pool_reference,
+    .formula = "y = x[k], the largest of each window; dx = dy added up at k", REEL_TRUTH(max_pool_reference),
     REEL_SAMPLES(max_pool_samples),
 };
 

@@ -93,7 +93,7 @@ const reel_op reel_op_one_hot = {
     .attributes = sizeof(struct one_hot),
     .flags = REEL_NO_GRADIENT, .shape = one_hot_shape, .forward = one_hot_forward, .promote = one_hot_promote,
     .example = "reel_one_hot(a, 4, REEL_F32)",
-    .formula = "y[c] = 1 where c is the index, else 0", .reference = one_hot_reference,
+    .formula = "y[c] = 1 where c is the index, else 0", REEL_TRUTH(one_hot_reference),
     REEL_SAMPLES(one_hot_samples),
 };
 

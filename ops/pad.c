@@ -104,7 +104,7 @@ const reel_op reel_op_pad = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = pad_shape, .forward = pad_forward, .vjp = pad_vjp,
     .example = "reel_pad(a, .before = {1, 2}, .after = {3, 0}, .value = .5)",
-    .formula = "y = x with a constant around it; dx = dy without its border", .reference = pad_reference,
+    .formula = "y = x with a constant around it; dx = dy without its border", REEL_TRUTH(pad_reference),
     REEL_SAMPLES(pad_samples),
 };
 

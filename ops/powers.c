@@ -27,7 +27,7 @@ static const reel_sample sqrt_samples[] = {
 const reel_op reel_op_sqrt = {
     .size = sizeof(reel_op), .name = "sqrt", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
     .kernels = &sqrt_kernels, .vjp = sqrt_vjp,
-    .formula = "y = sqrt(x); dx = dy / (2 y)", .reference = sqrt_reference, REEL_SAMPLES(sqrt_samples),
+    .formula = "y = sqrt(x); dx = dy / (2 y)", REEL_TRUTH(sqrt_reference), REEL_SAMPLES(sqrt_samples),
 };
 REEL_DEFINE_UNARY(sqrt)
 
@@ -48,7 +48,7 @@ static const reel_sample rsqrt_samples[] = {REEL_UNARY_SAMPLES(.2, 4), REEL_INTE
 const reel_op reel_op_rsqrt = {
     .size = sizeof(reel_op), .name = "rsqrt", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
     .kernels = &rsqrt_kernels, .vjp = rsqrt_vjp,
-    .formula = "y = 1 / sqrt(x); dx = -dy y y y / 2", .reference = rsqrt_reference, REEL_SAMPLES(rsqrt_samples),
+    .formula = "y = 1 / sqrt(x); dx = -dy y y y / 2", REEL_TRUTH(rsqrt_reference), REEL_SAMPLES(rsqrt_samples),
 };
 REEL_DEFINE_UNARY(rsqrt)
 
@@ -97,6 +97,6 @@ static const reel_sample pow_samples[] = {
 
 const reel_op reel_op_pow = {
     .size = sizeof(reel_op), .name = "pow", .inputs = 2, .outputs = 1, .kernels = &pow_kernels, .vjp = pow_vjp,
-    .formula = "y = a^b; da = dy b a^(b - 1), db = dy y ln a", .reference = pow_reference, REEL_SAMPLES(pow_samples),
+    .formula = "y = a^b; da = dy b a^(b - 1), db = dy y ln a", REEL_TRUTH(pow_reference), REEL_SAMPLES(pow_samples),
 };
 REEL_DEFINE_BINARY(pow)

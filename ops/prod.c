@@ -183,7 +183,7 @@ const reel_op reel_op_prod = {
     .size = sizeof(reel_op), .name = "prod", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce),
     .flags = REEL_OUTPUT_UNREAD, .shape = prod_shape, .forward = prod_forward, .vjp = prod_vjp,
     .example = "reel_prod(a)",
-    .formula = "y = prod x; dx_i = dy times all others, stretched", .reference = prod_reference,
+    .formula = "y = prod x; dx_i = dy times all others, stretched", REEL_TRUTH(prod_reference),
     REEL_SAMPLES(prod_samples),
 };
 

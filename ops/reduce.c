@@ -198,7 +198,7 @@ const reel_op reel_op_sum = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = sum_shape, .forward = sum_forward, .vjp = sum_vjp,
     .example = "reel_sum(a)",
-    .formula = "y = sum x; dx = dy, stretched", .reference = sum_reference, REEL_SAMPLES(sum_samples),
+    .formula = "y = sum x; dx = dy, stretched", REEL_TRUTH(sum_reference), REEL_SAMPLES(sum_samples),
 };
 
 reel_tensor reel_sum_at(REEL_PLACE, reel_reduce_options options)
@@ -249,7 +249,7 @@ const reel_op reel_op_mean = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = mean_shape, .forward = mean_forward, .vjp = mean_vjp,
     .example = "reel_mean(a)",
-    .formula = "y = sum x / n; dx = dy / n, stretched", .reference = mean_reference, REEL_SAMPLES(mean_samples),
+    .formula = "y = sum x / n; dx = dy / n, stretched", REEL_TRUTH(mean_reference), REEL_SAMPLES(mean_samples),
 };
 
 reel_tensor reel_mean_at(REEL_PLACE, reel_reduce_options options)

@@ -142,7 +142,7 @@ const reel_op reel_op_rmsprop = {
     .example = "reel_rmsprop(.parameters = REEL_TENSORS(b), .gradients = REEL_TENSORS(c), .states = REEL_TENSORS(d), "
                ".learning_rate = a, .alpha = .9, .weight_decay = .01)",
     .formula = "s = alpha s + (1 - alpha) g g; w = w - learning_rate g / (sqrt(s) + epsilon)",
-    .reference = rmsprop_reference, REEL_SAMPLES(rmsprop_samples),
+    REEL_TRUTH(rmsprop_reference), REEL_SAMPLES(rmsprop_samples),
 };
 
 /* ---- The call ------------------------------------------------------------------------------------ */

@@ -176,7 +176,7 @@ const reel_op reel_op_scatter_add = {
     .attributes = sizeof(struct scatter_add), .flags = REEL_OUTPUT_UNREAD,
     .shape = scatter_shape, .forward = scatter_forward, .vjp = scatter_vjp,
     .example = "reel_scatter_add(a, b, 0, 4)",
-    .formula = "y = 0, y[k[j]] += x[j] along an axis; dx = dy gathered", .reference = scatter_reference,
+    .formula = "y = 0, y[k[j]] += x[j] along an axis; dx = dy gathered", REEL_TRUTH(scatter_reference),
     REEL_SAMPLES(scatter_samples),
 };
 

@@ -119,7 +119,7 @@ const reel_op reel_op_sgd = {
     .example = "reel_sgd(.parameters = REEL_TENSORS(b), .gradients = REEL_TENSORS(c), .velocities = REEL_TENSORS(d), "
                ".learning_rate = a, .momentum = .9, .weight_decay = .01)",
     .formula = "g = gradient + weight_decay w; v = momentum v + g; w = w - learning_rate v",
-    .reference = sgd_reference, REEL_SAMPLES(sgd_samples),
+    REEL_TRUTH(sgd_reference), REEL_SAMPLES(sgd_samples),
 };
 
 /* ---- The call ------------------------------------------------------------------------------------ */

@@ -103,7 +103,7 @@ const reel_op reel_op_slice = {
     .size = sizeof(reel_op), .name = "slice", .inputs = 1, .outputs = 1, .attributes = sizeof(struct slice),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = slice_shape, .vjp = slice_vjp,
     .example = "reel_slice(a, 1, 1, 3, 1)",
-    .formula = "y = x[start:stop:step]; dx = dy among zeros", .reference = slice_reference, REEL_SAMPLES(slice_samples),
+    .formula = "y = x[start:stop:step]; dx = dy among zeros", REEL_TRUTH(slice_reference), REEL_SAMPLES(slice_samples),
 };
 
 /* An attribute struct is compared and copied byte by byte, so its padding is cleared. */
@@ -202,7 +202,7 @@ const reel_op reel_op_unslice = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = unslice_shape, .forward = unslice_forward, .vjp = unslice_vjp,
     .example = "reel_unslice(a, 1, 5, 1, 1)",
-    .formula = "y = zeros but for y[start::step] = x; dx = dy[start::step]", .reference = unslice_reference,
+    .formula = "y = zeros but for y[start::step] = x; dx = dy[start::step]", REEL_TRUTH(unslice_reference),
     REEL_SAMPLES(unslice_samples),
 };
 

@@ -169,14 +169,14 @@ const reel_op reel_op_softmax = {
     .size = sizeof(reel_op), .name = "softmax", .inputs = 1, .outputs = 1, .attributes = sizeof(struct softmax),
     .flags = REEL_INPUTS_UNREAD, .shape = softmax_shape, .forward = softmax_forward, .vjp = softmax_vjp,
     .example = "reel_softmax(a, -1)",
-    .formula = "y = softmax(x); dx = y (dy - sum dy y)", .reference = softmax_reference, REEL_SAMPLES(softmax_samples),
+    .formula = "y = softmax(x); dx = y (dy - sum dy y)", REEL_TRUTH(softmax_reference), REEL_SAMPLES(softmax_samples),
 };
 
 const reel_op reel_op_log_softmax = {
     .size = sizeof(reel_op), .name = "log_softmax", .inputs = 1, .outputs = 1, .attributes = sizeof(struct softmax),
     .flags = REEL_INPUTS_UNREAD, .shape = softmax_shape, .forward = log_softmax_forward, .vjp = log_softmax_vjp,
     .example = "reel_log_softmax(a, -1)",
-    .formula = "y = x - log sum exp x; dx = dy - exp(y) sum dy", .reference = log_softmax_reference,
+    .formula = "y = x - log sum exp x; dx = dy - exp(y) sum dy", REEL_TRUTH(log_softmax_reference),
     REEL_SAMPLES(softmax_samples),
 };
 
@@ -257,7 +257,7 @@ const reel_op reel_op_logsumexp = {
     .size = sizeof(reel_op), .name = "logsumexp", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce),
     .shape = logsumexp_shape, .forward = logsumexp_forward, .vjp = logsumexp_vjp,
     .example = "reel_logsumexp(a)",
-    .formula = "y = log sum exp x; dx = exp(x - y) dy", .reference = logsumexp_reference,
+    .formula = "y = log sum exp x; dx = exp(x - y) dy", REEL_TRUTH(logsumexp_reference),
     REEL_SAMPLES(logsumexp_samples),
 };
 

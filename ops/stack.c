@@ -79,7 +79,7 @@ const reel_op reel_op_stack = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = stack_shape, .forward = stack_forward, .vjp = stack_vjp,
     .example = "reel_stack(REEL_TENSORS(a, b, c))",
-    .formula = "y[i] = x_i; dx_i = dy[i]", .reference = stack_reference, REEL_SAMPLES(stack_samples),
+    .formula = "y[i] = x_i; dx_i = dy[i]", REEL_TRUTH(stack_reference), REEL_SAMPLES(stack_samples),
 };
 
 reel_tensor reel_stack_at(REEL_PLACE, reel_tensors xs)

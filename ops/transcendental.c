@@ -34,7 +34,7 @@ const reel_op reel_op_exp = {
     .size = sizeof(reel_op), .name = "exp", .inputs = 1, .outputs = 1,
     .flags = REEL_INPUTS_UNREAD,
     .kernels = &exp_kernels, .vjp = exp_vjp,
-    .formula = "y = exp(x); dx = dy y", .reference = exp_reference, REEL_SAMPLES(exp_samples),
+    .formula = "y = exp(x); dx = dy y", REEL_TRUTH(exp_reference), REEL_SAMPLES(exp_samples),
 };
 REEL_DEFINE_UNARY(exp)
 
@@ -59,7 +59,7 @@ const reel_op reel_op_log = {
     .size = sizeof(reel_op), .name = "log", .inputs = 1, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD,
     .kernels = &log_kernels, .vjp = log_vjp,
-    .formula = "y = log(x); dx = dy / x", .reference = log_reference, REEL_SAMPLES(log_samples),
+    .formula = "y = log(x); dx = dy / x", REEL_TRUTH(log_reference), REEL_SAMPLES(log_samples),
 };
 REEL_DEFINE_UNARY(log)
 
@@ -79,7 +79,7 @@ static const reel_sample expm1_samples[] = {REEL_UNARY_SAMPLES(-3, 3), REEL_INTE
 const reel_op reel_op_expm1 = {
     .size = sizeof(reel_op), .name = "expm1", .inputs = 1, .outputs = 1, .flags = REEL_INPUTS_UNREAD,
     .kernels = &expm1_kernels, .vjp = expm1_vjp,
-    .formula = "y = exp(x) - 1; dx = dy (y + 1)", .reference = expm1_reference, REEL_SAMPLES(expm1_samples),
+    .formula = "y = exp(x) - 1; dx = dy (y + 1)", REEL_TRUTH(expm1_reference), REEL_SAMPLES(expm1_samples),
 };
 REEL_DEFINE_UNARY(expm1)
 
@@ -97,7 +97,7 @@ static const reel_sample log1p_samples[] = {REEL_UNARY_SAMPLES(-.6, 3), REEL_INT
 const reel_op reel_op_log1p = {
     .size = sizeof(reel_op), .name = "log1p", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &log1p_kernels, .vjp = log1p_vjp,
-    .formula = "y = log(1 + x); dx = dy / (1 + x)", .reference = log1p_reference, REEL_SAMPLES(log1p_samples),
+    .formula = "y = log(1 + x); dx = dy / (1 + x)", REEL_TRUTH(log1p_reference), REEL_SAMPLES(log1p_samples),
 };
 REEL_DEFINE_UNARY(log1p)
 
@@ -117,7 +117,7 @@ static const reel_sample sin_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5), REEL_IN
 const reel_op reel_op_sin = {
     .size = sizeof(reel_op), .name = "sin", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &sin_kernels, .vjp = sin_vjp,
-    .formula = "y = sin(x); dx = dy cos(x)", .reference = sin_reference, REEL_SAMPLES(sin_samples),
+    .formula = "y = sin(x); dx = dy cos(x)", REEL_TRUTH(sin_reference), REEL_SAMPLES(sin_samples),
 };
 REEL_DEFINE_UNARY(sin)
 
@@ -135,7 +135,7 @@ static const reel_sample cos_samples[] = {REEL_UNARY_SAMPLES(-2.5, 2.5), REEL_IN
 const reel_op reel_op_cos = {
     .size = sizeof(reel_op), .name = "cos", .inputs = 1, .outputs = 1, .flags = REEL_OUTPUT_UNREAD,
     .kernels = &cos_kernels, .vjp = cos_vjp,
-    .formula = "y = cos(x); dx = -dy sin(x)", .reference = cos_reference, REEL_SAMPLES(cos_samples),
+    .formula = "y = cos(x); dx = -dy sin(x)", REEL_TRUTH(cos_reference), REEL_SAMPLES(cos_samples),
 };
 REEL_DEFINE_UNARY(cos)
 
@@ -167,6 +167,6 @@ const reel_op reel_op_tanh = {
     .size = sizeof(reel_op), .name = "tanh", .inputs = 1, .outputs = 1,
     .flags = REEL_INPUTS_UNREAD,
     .kernels = &tanh_kernels, .vjp = tanh_vjp,
-    .formula = "y = tanh(x); dx = dy (1 - y y)", .reference = tanh_reference, REEL_SAMPLES(tanh_samples),
+    .formula = "y = tanh(x); dx = dy (1 - y y)", REEL_TRUTH(tanh_reference), REEL_SAMPLES(tanh_samples),
 };
 REEL_DEFINE_UNARY(tanh)

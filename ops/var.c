@@ -154,7 +154,7 @@ const reel_op reel_op_center = {
     .size = sizeof(reel_op), .name = "center", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_reduce),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .shape = center_shape, .forward = center_forward, .vjp = center_vjp,
-    .formula = "y_i = x_i - mean x; dx = dy centered", .reference = center_reference,
+    .formula = "y_i = x_i - mean x; dx = dy centered", REEL_TRUTH(center_reference),
     REEL_SAMPLES(center_samples),
 };
 
@@ -246,7 +246,7 @@ const reel_op reel_op_var = {
     .size = sizeof(reel_op), .name = "var", .inputs = 1, .outputs = 1, .attributes = sizeof(struct var),
     .flags = REEL_OUTPUT_UNREAD, .shape = var_shape, .forward = var_forward, .vjp = var_vjp,
     .example = "reel_var(a)",
-    .formula = "y = sum (x - mean)^2 / (n - c); dx = dy 2 (x - mean) / (n - c)", .reference = var_reference,
+    .formula = "y = sum (x - mean)^2 / (n - c); dx = dy 2 (x - mean) / (n - c)", REEL_TRUTH(var_reference),
     REEL_SAMPLES(var_samples),
 };
 

@@ -117,7 +117,7 @@ const reel_op reel_op_reshape = {
     .size = sizeof(reel_op), .name = "reshape", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_shape),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = reshape_shape, .vjp = reshape_vjp,
     .example = "reel_reshape(a, REEL_SHAPE(3, 4))",
-    .formula = "y = x in another shape; dx = dy in x's shape", .reference = view_copy, REEL_SAMPLES(reshape_samples),
+    .formula = "y = x in another shape; dx = dy in x's shape", REEL_TRUTH(view_copy), REEL_SAMPLES(reshape_samples),
 };
 
 /* Whether a view can do it, or the elements must be laid out anew first. */
@@ -215,7 +215,7 @@ const reel_op reel_op_permute = {
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = permute_shape, .vjp = permute_vjp,
     .example = "reel_permute(a, REEL_AXES(1, 0))",
     .formula = "y = x with its axes in another order; dx = dy with them in the old one",
-    .reference = permute_reference, REEL_SAMPLES(permute_samples),
+    REEL_TRUTH(permute_reference), REEL_SAMPLES(permute_samples),
 };
 
 reel_tensor reel_permute_at(REEL_PLACE, reel_tensor x, reel_axes order)
@@ -279,7 +279,7 @@ const reel_op reel_op_broadcast = {
     .size = sizeof(reel_op), .name = "broadcast", .inputs = 1, .outputs = 1, .attributes = sizeof(reel_shape),
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD, .shape = broadcast_shape, .vjp = broadcast_vjp,
     .example = "reel_broadcast(a, REEL_SHAPE(3, 4))",
-    .formula = "y = x stretched; dx = dy summed down", .reference = broadcast_reference, REEL_SAMPLES(broadcast_samples),
+    .formula = "y = x stretched; dx = dy summed down", REEL_TRUTH(broadcast_reference), REEL_SAMPLES(broadcast_samples),
 };
 
 reel_tensor reel_broadcast_at(REEL_PLACE, reel_tensor x, reel_shape shape)
@@ -348,7 +348,7 @@ static const reel_sample same_samples[] = {
 
 const reel_op reel_op_stop_gradient = {
     .size = sizeof(reel_op), .name = "stop_gradient", .inputs = 1, .outputs = 1, .flags = REEL_NO_GRADIENT,
-    .shape = same_view, .formula = "y = x, through which no gradient passes", .reference = view_copy,
+    .shape = same_view, .formula = "y = x, through which no gradient passes", REEL_TRUTH(view_copy),
     REEL_SAMPLES(same_samples),
 };
 REEL_DEFINE_UNARY(stop_gradient)
@@ -374,7 +374,7 @@ const reel_op reel_op_contiguous = {
     .size = sizeof(reel_op), .name = "contiguous", .inputs = 1, .outputs = 1,
     .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &contiguous_kernels, .vjp = contiguous_vjp,
-    .formula = "y = x, laid out anew; dx = dy", .reference = view_copy, REEL_SAMPLES(same_samples),
+    .formula = "y = x, laid out anew; dx = dy", REEL_TRUTH(view_copy), REEL_SAMPLES(same_samples),
 };
 
 reel_tensor reel_contiguous_at(REEL_PLACE, reel_tensor x)

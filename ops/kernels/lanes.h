@@ -8,17 +8,14 @@
 #ifndef REEL_OPS_KERNELS_LANES_H
 #define REEL_OPS_KERNELS_LANES_H
 
+#include "ops/kernels/levels.h"
+
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define REEL_VECTOR_BYTES REEL_AT_LEVEL(REEL_BYTES)
+#if REEL_VECTOR_BYTES >= 32
 #include <immintrin.h>
-#define REEL_VECTOR_BYTES 64
-#elif defined(__AVX2__) && defined(__FMA__)
-#include <immintrin.h>
-#define REEL_VECTOR_BYTES 32
-#else
-#define REEL_VECTOR_BYTES 16
 #endif
 
 enum { REEL_LANES = 8, REEL_WIDTH = REEL_VECTOR_BYTES / 8 };
