@@ -2,6 +2,7 @@
 #include "autograd/tape.h"
 #include "core/dtype.h"
 #include "core/shape.h"
+#include "core/options.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -144,8 +145,10 @@ static bool is_aligned(const void *data, reel_dtype dtype)
     return (uintptr_t)data % reel_dtype_size(dtype) == 0;
 }
 
-reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *options)
+reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *given)
 {
+    reel_wrap_options known;
+    const reel_wrap_options *options = given ? reel_known_options(&known, sizeof known, given) : NULL;
     reel_tape *tape = options ? options->tape : NULL;
     reel_tensor failed = {tape, 0, 0};
     if (reel_failed(tape))

@@ -1,6 +1,7 @@
 /* A tape's life: made, marked, rewound, freed; and the memory that its parts share. */
 #include "autograd/tape.h"
 #include "core/io.h"
+#include "core/options.h"
 
 #include <string.h>
 
@@ -75,14 +76,16 @@ static reel_tape *tape_make(const reel_tape_options *options, const char **why)
     return NULL;
 }
 
-reel_tape *reel_tape_new_options(const reel_tape_options *options)
+reel_tape *reel_tape_new_options(const reel_tape_options *given)
 {
-    if (!options || options->size < sizeof *options)
+    if (!given || given->size < sizeof given->size)
         return NULL;
+    reel_tape_options options;
+    reel_known_options(&options, sizeof options, given);
     const char *why;
-    reel_tape *tape = tape_make(options, &why);
-    if (options->why)
-        *options->why = tape ? "" : why;
+    reel_tape *tape = tape_make(&options, &why);
+    if (options.why)
+        *options.why = tape ? "" : why;
     return tape;
 }
 

@@ -28,9 +28,13 @@
  *
  * Stack.  A matrix product takes 300 KB of its thread's stack; all else stays under 64 KB.
  *
+ * Versions.  Option structs that begin with their size may be of an older reel.h than the library (what they do not
+ *   have is 0, which always stands for what the older version did) or of a newer one (what the library does not have
+ *   is passed over).
+ *
  * Most calls are macros that pass the caller's file and line to a function of the same name with
- * "_at" behind it, so that an error can name the line that caused it. C++ and other languages call
- * those functions.
+ * "_at" behind it, so that an error can name the line that caused it. Other languages call those functions, and
+ * C++ where arguments have names: see the end.
  */
 #ifndef REEL_H
 #define REEL_H
@@ -1469,5 +1473,88 @@ REEL_API const reel_op *reel_op_in_table(size_t index);
 
 #ifdef __cplusplus
 }
+
+/* ---- From C++ ------------------------------------------------------------------------------------------- */
+
+/* C++11 and later. Lists are written as in C, and last as long as the expression that they stand in. Where a call takes
+ * named arguments, C++ fills in a struct and calls the function behind the macro, whose name ends in "_at":
+ *
+ *     reel_cross_entropy_v2 arguments = reel_cross_entropy_v2_defaults();
+ *     arguments.labels = labels;
+ *     arguments.logits = logits;
+ *     reel_tensor loss = reel_softmax_cross_entropy_with_logits_at(REEL_HERE, &arguments);
+ *
+ * Option structs without a function below default to zeros: reel_reduce_options sum = {}; In C++20 they may be
+ * written with names, reel_sum_at(REEL_HERE, {.x = x, .keepdims = true}), which g++ remarks on with -Wextra unless
+ * there is -Wno-missing-field-initializers. */
+#include <initializer_list>
+
+inline reel_shape reel_list_shape(std::initializer_list<int64_t> sizes)
+{
+    return reel_make_shape((int)sizes.size(), sizes.begin());
+}
+
+inline reel_axes reel_list_axes(std::initializer_list<int> axes)
+{
+    return reel_make_axes((int)axes.size(), axes.begin());
+}
+
+inline reel_tensors reel_list_tensors(std::initializer_list<reel_tensor> tensors)
+{
+    return reel_tensors_of(tensors.begin(), tensors.size());
+}
+
+template <typename Number> reel_values reel_list_values(reel_dtype dtype, std::initializer_list<Number> numbers)
+{
+    return reel_values_of(dtype, numbers.begin(), numbers.size());
+}
+
+inline reel_values reel_list_f64(reel_dtype dtype, std::initializer_list<double> numbers)
+{
+    return reel_values_from_f64(dtype, numbers.begin(), numbers.size());
+}
+
+#undef REEL_SHAPE
+#undef REEL_AXES
+#undef REEL_TENSORS
+#undef REEL_NONE
+#undef REEL_F32_VALUES
+#undef REEL_F64_VALUES
+#undef REEL_I32_VALUES
+#undef REEL_I64_VALUES
+#undef REEL_U8_VALUES
+#undef REEL_F16_VALUES
+#undef REEL_BF16_VALUES
+#define REEL_SHAPE(...)       reel_list_shape({__VA_ARGS__})
+#define REEL_AXES(...)        reel_list_axes({__VA_ARGS__})
+#define REEL_TENSORS(...)     reel_list_tensors({__VA_ARGS__})
+#define REEL_NONE             (reel_tensor{NULL, 0, 0})
+#define REEL_F32_VALUES(...)  reel_list_values<float>(REEL_F32, {__VA_ARGS__})
+#define REEL_F64_VALUES(...)  reel_list_values<double>(REEL_F64, {__VA_ARGS__})
+#define REEL_I32_VALUES(...)  reel_list_values<int32_t>(REEL_I32, {__VA_ARGS__})
+#define REEL_I64_VALUES(...)  reel_list_values<int64_t>(REEL_I64, {__VA_ARGS__})
+#define REEL_U8_VALUES(...)   reel_list_values<uint8_t>(REEL_U8, {__VA_ARGS__})
+#define REEL_F16_VALUES(...)  reel_list_f64(REEL_F16, {__VA_ARGS__})
+#define REEL_BF16_VALUES(...) reel_list_f64(REEL_BF16, {__VA_ARGS__})
+
+#define REEL_DEFAULTS_(type, set)                                                                    \
+    inline type type##_defaults()                                                                    \
+    {                                                                                                \
+        type a = {};                                                                                 \
+        a.size = sizeof a;                                                                           \
+        set;                                                                                         \
+        return a;                                                                                    \
+    }
+
+REEL_DEFAULTS_(reel_tape_options, (void)0)
+REEL_DEFAULTS_(reel_wrap_options, (void)0)
+REEL_DEFAULTS_(reel_cross_entropy_v2, a.axis = -1)
+REEL_DEFAULTS_(reel_cross_entropy_v1, a.axis = a.dim = REEL_NO_AXIS)
+REEL_DEFAULTS_(reel_cross_entropy_sparse, (a.axis = -1, a.ignore_index = REEL_NO_INDEX))
+REEL_DEFAULTS_(reel_cross_entropy_raw, (void)0)
+REEL_DEFAULTS_(reel_sgd_options, (void)0)
+REEL_DEFAULTS_(reel_rmsprop_options, (a.alpha = .99, a.epsilon = 1e-8))
+REEL_DEFAULTS_(reel_adam_options, (a.beta1 = .9, a.beta2 = .999, a.epsilon = 1e-8))     /* adamw: weight_decay .01 too */
+REEL_DEFAULTS_(reel_gradcheck_function_options, (void)0)
 #endif
 #endif

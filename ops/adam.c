@@ -9,6 +9,7 @@
  *
  * A parameter's state is m, v, then u with amsgrad; t is its step count. */
 #include "ops/update.h"
+#include "core/options.h"
 
 #include <math.h>
 
@@ -156,7 +157,7 @@ const reel_op reel_op_adamw = ADAM_OP("adamw", adamw_samples, ".1",
 static bool adam_record(REEL_PLACE, const reel_op *op, const reel_adam_options *options, bool decoupled)
 {
     reel_adam_options o;
-    reel_update_options(&o, sizeof o, options);
+    reel_known_options(&o, sizeof o, options);
     reel_tape *tape = reel_update_tape(o.learning_rate, o.parameters);
     if (reel_failed(tape))
         return false;

@@ -1,6 +1,7 @@
 /* The public calls of softmax cross-entropy: their arguments become inputs and attributes of the ops. */
 #include "ops/cross_entropy.h"
 #include "core/shape.h"
+#include "core/options.h"
 
 #include <string.h>
 
@@ -123,8 +124,10 @@ static reel_tensor calls_dense(struct calls_arguments *a, reel_semantics semanti
     return calls_loss(a, semantics);
 }
 
-reel_tensor reel_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_v2 *arguments)
+reel_tensor reel_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cross_entropy_v2 *given)
 {
+    reel_cross_entropy_v2 known;
+    const reel_cross_entropy_v2 *arguments = reel_known_options(&known, sizeof known, given);
     struct calls_arguments a = {.file = file,
                                 .line = line,
                                 .call = "softmax_cross_entropy_with_logits",
@@ -136,8 +139,10 @@ reel_tensor reel_softmax_cross_entropy_with_logits_at(REEL_PLACE, const reel_cro
 }
 
 /* `dim` is the older name of `axis`. */
-static reel_tensor calls_v1(REEL_PLACE, const reel_cross_entropy_v1 *arguments, const char *call, bool stop)
+static reel_tensor calls_v1(REEL_PLACE, const reel_cross_entropy_v1 *given, const char *call, bool stop)
 {
+    reel_cross_entropy_v1 known;
+    const reel_cross_entropy_v1 *arguments = reel_known_options(&known, sizeof known, given);
     int axis = arguments->axis != REEL_NO_AXIS ? arguments->axis : arguments->dim;
     struct calls_arguments a = {.file = file,
                                 .line = line,
@@ -172,8 +177,10 @@ reel_tensor reel_softmax_cross_entropy_with_logits_v1_at(REEL_PLACE, const reel_
 /* ---- Integer labels ---------------------------------------------------------------------------- */
 
 reel_tensor reel_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE,
-                                                             const reel_cross_entropy_sparse *arguments)
+                                                             const reel_cross_entropy_sparse *given)
 {
+    reel_cross_entropy_sparse known;
+    const reel_cross_entropy_sparse *arguments = reel_known_options(&known, sizeof known, given);
     struct calls_arguments a = {.file = file,
                                 .line = line,
                                 .call = "sparse_softmax_cross_entropy_with_logits",
@@ -189,9 +196,11 @@ reel_tensor reel_sparse_softmax_cross_entropy_with_logits_at(REEL_PLACE,
 
 /* ---- Raw --------------------------------------------------------------------------------------- */
 
-static reel_loss_and_backprop calls_raw(REEL_PLACE, const reel_cross_entropy_raw *arguments,
+static reel_loss_and_backprop calls_raw(REEL_PLACE, const reel_cross_entropy_raw *given,
                                         const reel_op *op, const char *call, bool sparse)
 {
+    reel_cross_entropy_raw known;
+    const reel_cross_entropy_raw *arguments = reel_known_options(&known, sizeof known, given);
     struct calls_arguments a = {
         .file = file, .line = line, .call = call, .op = op, .axis = -1, .logits = arguments->features,
         .labels = arguments->labels, .name = arguments->name,

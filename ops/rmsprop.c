@@ -7,6 +7,7 @@
  *
  * A parameter's state is s, then b where momentum is used, then a where it is centred. */
 #include "ops/update.h"
+#include "core/options.h"
 
 #include <math.h>
 
@@ -150,7 +151,7 @@ const reel_op reel_op_rmsprop = {
 bool reel_rmsprop_at(REEL_PLACE, const reel_rmsprop_options *options)
 {
     reel_rmsprop_options o;
-    reel_update_options(&o, sizeof o, options);
+    reel_known_options(&o, sizeof o, options);
     reel_tape *tape = reel_update_tape(o.learning_rate, o.parameters);
     if (reel_failed(tape))
         return false;

@@ -7,6 +7,7 @@
  * first, by 1 - learning_rate weight_decay (Loshchilov and Hutter, "Decoupled weight decay regularization",
  * 2019). */
 #include "ops/update.h"
+#include "core/options.h"
 
 struct sgd {
     reel_update update;
@@ -127,7 +128,7 @@ const reel_op reel_op_sgd = {
 bool reel_sgd_at(REEL_PLACE, const reel_sgd_options *options)
 {
     reel_sgd_options o;
-    reel_update_options(&o, sizeof o, options);
+    reel_known_options(&o, sizeof o, options);
     reel_tape *tape = reel_update_tape(o.learning_rate, o.parameters);
     if (reel_failed(tape))
         return false;

@@ -180,14 +180,6 @@ reel_tape *reel_update_tape(reel_tensor learning_rate, reel_tensors parameters)
     return learning_rate.tape ? learning_rate.tape : parameters.count ? parameters.tensor[0].tape : NULL;
 }
 
-void reel_update_options(void *options, size_t size, const void *given)
-{
-    size_t known;
-    memcpy(&known, given, sizeof known);
-    memset(options, 0, size);
-    memcpy(options, given, known < size ? known : size);
-}
-
 /* The list of inputs lies in the tape's arena until the call is recorded, which copies it. */
 bool reel_update_record(REEL_PLACE, const reel_op *op, reel_tensor learning_rate, reel_tensors parameters,
                         reel_tensors gradients, reel_tensors memory, const void *attributes)

@@ -45,8 +45,4 @@ bool reel_update_record(REEL_PLACE, const reel_op *op, reel_tensor learning_rate
 /* The tape of an update, NULL where no input names one. */
 reel_tape *reel_update_tape(reel_tensor learning_rate, reel_tensors parameters);
 
-/* An options struct, which begins with its size, as this version of the library knows it: what the caller's
- * does not have yet is 0. */
-void reel_update_options(void *options, size_t size, const void *given);
-
 #endif

@@ -4,6 +4,7 @@
 #include "autograd/lab/lab.h"
 #include "core/dtype.h"
 #include "core/shape.h"
+#include "core/options.h"
 
 #include <math.h>
 
@@ -109,7 +110,7 @@ static bool function_shape_makes_sense(const reel_shape *shape)
 
 static bool function_options_make_sense(const reel_gradcheck_function_options *o)
 {
-    return o && o->size >= sizeof *o && o->forward && o->x && (!o->backward != !o->gradient) &&
+    return o->forward && o->x && (!o->backward != !o->gradient) &&
            (!o->dtype || o->dtype == REEL_F32 || o->dtype == REEL_F64) && o->directions >= 0 &&
            o->tolerance >= 0 && function_shape_makes_sense(&o->x_shape) &&
            function_shape_makes_sense(&o->y_shape);
@@ -148,10 +149,12 @@ static void function_rename(reel_finding *finding, size_t count, const char *nam
         finding[i].name = name ? name : "x";
 }
 
-reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE, const reel_gradcheck_function_options *o)
+reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE, const reel_gradcheck_function_options *options)
 {
+    reel_gradcheck_function_options known;
+    const reel_gradcheck_function_options *o = options ? reel_known_options(&known, sizeof known, options) : NULL;
     reel_gradcheck_report report = reel_lab_no_report();
-    if (!function_options_make_sense(o))
+    if (!o || !function_options_make_sense(o))
         return report;
     bool f32 = o->dtype == REEL_F32;
     reel_lab lab = {
