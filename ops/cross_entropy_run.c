@@ -115,7 +115,7 @@ static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_p
     reel_convert(out->dtype, at, REEL_F64, panel->value[0], panel->rows);
 }
 
-static void run_block(const reel_xent_run *run, int64_t first, int64_t last, double sum[2])
+static void run_one_block(const reel_xent_run *run, int64_t first, int64_t last, double sum[2])
 {
     reel_xent_panel panel = run->start;
     run_sums sums = {{0}, {0}};
@@ -137,7 +137,7 @@ static void run_blocks(void *context, int64_t begin, int64_t end)
     for (int64_t block = begin; block < end; block++) {
         int64_t first = block * run->block_rows, last = first + run->block_rows;
         double sum[2] = {0, 0};
-        run_block(run, first, last < run->rows ? last : run->rows, sum);
+        run_one_block(run, first, last < run->rows ? last : run->rows, sum);
         if (run_reduces(run))
             memcpy(run->partial + 2 * block, sum, sizeof sum);
     }
