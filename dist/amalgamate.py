@@ -21,7 +21,7 @@ import subprocess
 import sys
 
 INCLUDE = re.compile(r'^#\s*include\s+([<"])([^>"]+)[>"]')
-GUARD = re.compile(r'^#ifndef (\w+)\n#define \1\n', re.M)
+GUARD = re.compile(r'^#ifndef (\w+_H)\n#define \1\n', re.M)
 KERNELS = 'ops/kernels/'
 NO_NAMES = {'static', 'inline', 'const', 'void', 'struct', 'union', 'enum', 'typedef', 'extern'}
 
@@ -59,21 +59,33 @@ BANNER = '''\
 '''
 
 LEVEL_BEGINS = '''\
+#if !defined(__clang__)
+#pragma GCC push_options
+#ifdef __OPTIMIZE__
+#pragma GCC optimize("O3")
+#endif
+#endif
+'''
+
+FEATURES_BEGIN = '''\
 #if defined(__x86_64__)
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("{features}"))), apply_to = function)
 #else
-#pragma GCC push_options
 #pragma GCC target("{features}")
 #endif
 '''
 
-LEVEL_ENDS = '''
+FEATURES_END = '''
 #if defined(__clang__)
 #pragma clang attribute pop
-#else
-#pragma GCC pop_options
 #endif
+#endif
+'''
+
+LEVEL_ENDS = '''
+#if !defined(__clang__)
+#pragma GCC pop_options
 #endif
 '''
 
@@ -211,14 +223,13 @@ class Amalgam:
             self.text += f'#undef {name}\n' if name in taken else ''
             self.text += f'#define {name} REEL_AT_LEVEL({name})\n'
         for level, features in levels:
-            self.text += title(f'level {level}')
+            self.text += title(f'level {level}') + LEVEL_BEGINS
             if features:
-                self.text += LEVEL_BEGINS.format(features=','.join(features))
+                self.text += FEATURES_BEGIN.format(features=','.join(features))
             self.text += f'#undef REEL_LEVEL\n#define REEL_LEVEL {level}\n'
             self.text += ''.join(f'#undef {macro}\n' for macro in macros)
             self.text += ''.join(title(f'{path} ({level})') + text for path, text in texts)
-            if features:
-                self.text += LEVEL_ENDS
+            self.text += (FEATURES_END if features else '') + LEVEL_ENDS
 
 
 def main():

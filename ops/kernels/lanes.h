@@ -169,7 +169,7 @@ REEL_INLINE reel_vector_f64 reel_numbers_f64(const double *at)
     return reel_load(at);
 }
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#if REEL_VECTOR_BYTES == 64
 
 REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
 {
@@ -201,7 +201,7 @@ REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
     return (reel_vector_f64)_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadu_si64(at)));
 }
 
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif REEL_VECTOR_BYTES == 32
 
 REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
 {

@@ -2,7 +2,7 @@
  * behind the names of the functions. Which one runs is chosen when a tape is made (core/cpu.h).
  *
  * In the single file all levels are one translation unit (dist/amalgamate.py), where the compiler does not tell what
- * it may use: so what differs between levels hangs on REEL_LEVEL, not on macros such as __AVX2__. */
+ * it may use: so what differs between levels hangs on REEL_VECTOR_BYTES, not on macros such as __AVX2__. */
 #ifndef REEL_OPS_KERNELS_LEVELS_H
 #define REEL_OPS_KERNELS_LEVELS_H
 

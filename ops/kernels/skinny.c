@@ -7,8 +7,8 @@
 #define SKINNY_JOIN_(name, real, source) name##_##real##_##source
 #define SKINNY_JOIN(name, real, source)  SKINNY_JOIN_(name, real, source)
 #define SKINNY(name)                     SKINNY_JOIN(name, SKINNY_REAL, SKINNY_SOURCE)
-#define SKINNY_OF_(name, real)           name##_##real
-#define SKINNY_OF(name, real)            SKINNY_OF_(name, real)
+#define SKINNY_OF_(name, real)           name##real
+#define SKINNY_OF(name, real)            SKINNY_OF_(name##_, real)
 
 /* Vectors in 64 bytes: 1 with thirty-two registers, 2 or 4 with sixteen. And the terms of a sum between two
  * additions to C, as in gemm.c. */
