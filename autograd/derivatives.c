@@ -2,7 +2,7 @@
  *
  *     VJP    u' J              one reverse sweep, from the upstream gradient u
  *     JVP    J t = d(u' J t)/du        for any u: two reverse sweeps
- *     HVP    H v = d(g' v)/dx          where g is the gradient of y: two reverse sweeps
+ *     HVP    H v = d(g' v)/dx          where g is the gradient of y, and v is held: two reverse sweeps
  *     row k of J               the gradient of y's element k
  *     J      all its rows, put together
  *     H      the Jacobian of the gradient
@@ -83,6 +83,36 @@ reel_tensor reel_jvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors
     return product;
 }
 
+/* Whether a sweep of an inner product with v could come to an x through v. */
+static bool vectors_stand_alone(const reel_tape *tape, reel_tensors xs, reel_tensors vectors)
+{
+    for (size_t j = 0; j < vectors.count; j++) {
+        if (reel_node_at(tape, vectors.tensor[j].node)->op)
+            return false;
+        for (size_t i = 0; i < xs.count; i++)
+            if (xs.tensor[i].node == vectors.tensor[j].node)
+                return false;
+    }
+    return true;
+}
+
+/* products[i] = sum_j v_j' dg_j/dx_i, with a sweep for each j. The v_j are its upstream, through which no sweep goes. */
+static bool vjp_of_all(REEL_PLACE, const char *what, const reel_tensor *g, reel_tensors vectors, reel_tensors xs,
+                       reel_tensor *products)
+{
+    reel_tape *tape = g[0].tape;
+    reel_tensor *part = reel_tape_get(tape, xs.count * sizeof *part);
+    if (!part)
+        return reel_tape_out_of_memory(tape, file, line, what, xs.count * sizeof *part);
+    for (size_t j = 0; j < vectors.count; j++) {
+        if (!reel_vjp_at(file, line, g[j], vectors.tensor[j], xs, part))
+            return false;
+        for (size_t i = 0; i < xs.count; i++)
+            products[i] = j ? reel_add_at(file, line, products[i], part[i]) : part[i];
+    }
+    return !reel_failed(tape);
+}
+
 bool reel_hvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors vectors, reel_tensor *products)
 {
     reel_tape *tape = y.tape;
@@ -91,7 +121,11 @@ bool reel_hvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors vector
     if (!reel_usable(file, line, "hvp", y) || !vectors_match(file, line, "hvp", tape, xs, vectors))
         return false;
     reel_tensor *g = first_gradients(file, line, "hvp", y, REEL_NONE, xs);
-    return g && reel_vjp_at(file, line, inner_product(file, line, g, vectors), REEL_NONE, xs, products);
+    if (!g || !products)
+        return g && reel_tape_fail(tape, file, line, "hvp", "there is no room for the products: it is NULL");
+    if (xs.count > 1 && vectors_stand_alone(tape, xs, vectors))
+        return reel_vjp_at(file, line, inner_product(file, line, g, vectors), REEL_NONE, xs, products);
+    return vjp_of_all(file, line, "hvp", g, vectors, xs, products);
 }
 
 /* ---- Whole derivatives --------------------------------------------------------------------------------- */

@@ -132,6 +132,8 @@ static bool check_op(const struct record *r, int outputs)
                               op->outputs);
     if (op->attributes && !r->attributes)
         return record_fail(r, "the attributes are NULL");
+    if (!op->attributes && r->attributes)
+        return record_fail(r, "attributes are passed to an op whose .attributes is 0: set it to their size");
     if (r->inputs.count == 0 || r->inputs.count > INT32_MAX)
         return record_fail(r, "an op needs at least one input");
     return true;
@@ -203,6 +205,8 @@ static bool check_output(const struct record *r, int i)
     if (!reel_dtype_size(out->dtype) || out->shape.rank < 0 || out->shape.rank > REEL_MAX_RANK ||
         out->view_of >= r->call.inputs)
         return record_fail(r, "the shape rule gave an output without a legal dtype, shape or base");
+    if (out->view_of < 0 && !r->op->forward && !r->op->kernels)
+        return record_fail(r, "an op needs a .forward or .kernels for an output that is no view");
     int64_t count = reel_shape_count(out->shape.rank, out->shape.size);
     return (count >= 0 && count <= INT64_MAX / 16) || record_fail(r, "the result has too many elements");
 }

@@ -318,7 +318,8 @@ typedef struct reel_description {
 } reel_description;
 REEL_API reel_description reel_describe(reel_tensor x);
 
-/* Copies x out, last dimension fastest; `bytes` must be its number of elements times the dtype's size. */
+/* Copies x out, last dimension fastest; `bytes` must be its number of elements times the dtype's size. False, with an
+ * error and the buffer as it was, where x cannot be read. */
 REEL_API bool reel_read_at(REEL_PLACE, reel_tensor x, void *buffer, size_t bytes);
 #define reel_read(...) reel_read_at(REEL_HERE, __VA_ARGS__)
 
@@ -896,8 +897,8 @@ REEL_API bool reel_vjp_at(REEL_PLACE, reel_tensor y, reel_tensor u, reel_tensors
 #define reel_jvp(...) reel_jvp_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_tensor reel_jvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors tangents);
 
-/* H v: products[i] = sum_j d2(sum y)/dx_i dx_j v_j, for one v a x, with its dtype and shape. H itself is not
- * made. */
+/* H v: products[i] = sum_j d2(sum y)/dx_i dx_j v_j, for one v a x, with its dtype and shape. The v are held,
+ * also where they are computed from the xs. H itself is not made. */
 #define reel_hvp(...) reel_hvp_at(REEL_HERE, __VA_ARGS__)
 REEL_API bool reel_hvp_at(REEL_PLACE, reel_tensor y, reel_tensors xs, reel_tensors vectors, reel_tensor *products);
 

@@ -170,6 +170,10 @@ REEL_API void reel_batches_shuffle(reel_batches *batches, uint64_t seed, uint64_
 /* Fills in the next batch; false after the last one. */
 REEL_API bool reel_batches_next(reel_batches *batches);
 
+/* Back to the first batch, in the same order: for a test set that is walked once an epoch. False, with an error,
+ * before reel_batches_start(). */
+REEL_API bool reel_batches_restart(reel_batches *batches);
+
 /* Where a walk stands, to be saved with a model: four numbers of 64 bits, an i64 [4] in a file. Taken between
  * two batches, and given to other batches of the same images, size and options, it makes them go on with the
  * batch that would have come next, and the same bits. */

@@ -263,6 +263,23 @@ START_TEST(resumed_is_the_same)
 }
 END_TEST
 
+/* A test set is walked once an epoch, in the same order. */
+START_TEST(restarted_is_the_same)
+{
+    reel_batches b = SET_BATCHES(.size = 4, .prefetch = _i);
+    ck_assert(!reel_batches_restart(&b) && b.error[0]);
+    ck_assert(reel_batches_start(&b));
+    set_walk first = {0}, second = {0};
+    set_go_on(&b, &first);
+    ck_assert(!reel_batches_next(&b));
+    ck_assert(reel_batches_restart(&b));
+    set_go_on(&b, &second);
+    ck_assert_int_eq(first.steps, second.steps);
+    set_compare(&first, &second);
+    reel_batches_free(&b);
+}
+END_TEST
+
 START_TEST(resumed_within_the_epoch)
 {
     reel_batches b = SET_BATCHES(.size = 4, .prefetch = true);
@@ -398,6 +415,7 @@ void test_data_batches(Suite *suite)
     tcase_add_loop_test(batches, made_ahead_is_the_same, 0, 10);
     tcase_add_loop_test(batches, resumed_is_the_same, 0, 4);
     tcase_add_test(batches, resumed_within_the_epoch);
+    tcase_add_loop_test(batches, restarted_is_the_same, 0, 2);
     tcase_add_test(batches, freed_early);
     tcase_add_test(batches, batches_that_cannot_be);
     tcase_add_test(batches, replayed_on_each_batch);

@@ -120,6 +120,30 @@ START_TEST(derivatives_of_a_quadratic_form)
 }
 END_TEST
 
+/* v is held: where it is the x itself, and where it is the gradient. */
+START_TEST(derivatives_hvp_holds_its_vector)
+{
+    reel_tensor a = derivatives_variable(REEL_SHAPE(QUADRATIC, QUADRATIC)), g;
+    reel_tensor x = derivatives_variable(REEL_SHAPE(QUADRATIC)), y = quadratic_form(a, x), product[2];
+    double h[QUADRATIC * QUADRATIC], buffer[DERIVATIVES_MOST];
+    quadratic_hessian(a, h);
+    reel_gradient(y, REEL_TENSORS(x), &g);
+    const reel_tensor vector[] = {x, g, reel_affine(x, 2, 0)};
+    for (int k = 0; k < 3; k++) {
+        double hv[QUADRATIC] = {0};
+        const double *v = derivatives_read(vector[k], buffer);
+        for (int i = 0; i < QUADRATIC; i++)
+            for (int j = 0; j < QUADRATIC; j++)
+                hv[i] += h[i * QUADRATIC + j] * v[j];
+        ck_assert(reel_hvp(y, REEL_TENSORS(x), REEL_TENSORS(vector[k]), product));
+        derivatives_near(product[0], hv, 1e-13);
+        reel_tensor none = reel_affine(a, 0, 0);
+        ck_assert(reel_hvp(y, REEL_TENSORS(x, a), REEL_TENSORS(vector[k], none), product));
+        derivatives_near(product[0], hv, 1e-13);
+    }
+}
+END_TEST
+
 /* d2 y/dx_i da_kl = (delta_ik x_l + delta_il x_k) / 2 */
 START_TEST(derivatives_mixed_block)
 {
@@ -542,6 +566,7 @@ Suite *reel_suite_derivatives(void)
     tcase_add_test(c, derivatives_of_a_quadratic_form);
     tcase_add_test(c, derivatives_mixed_block);
     tcase_add_test(c, derivatives_hvp_of_two_xs);
+    tcase_add_test(c, derivatives_hvp_holds_its_vector);
     tcase_add_test(c, derivatives_jacobian_of_tanh);
     tcase_add_test(c, derivatives_jacobian_of_a_product);
     tcase_add_test(c, derivatives_jvp_of_a_product);

@@ -281,12 +281,37 @@ START_TEST(traps_random_numbers_stay_below)
 }
 END_TEST
 
+static bool traps_shape_of_one(reel_call *call, reel_output *out)
+{
+    out->dtype = call->in[0].dtype;
+    return true;
+}
+
+/* An op without a forward would leave memory that nobody wrote; attributes without a size would not be kept. */
+START_TEST(traps_ops_that_lack_a_part)
+{
+    static const reel_op idle = {.size = sizeof(reel_op), .name = "idle", .inputs = 1, .outputs = 1,
+                                 .shape = traps_shape_of_one};
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(), REEL_F32_VALUES(1)), y;
+    reel_mark mark = reel_tape_mark(tape);
+    ck_assert(!reel_apply(&idle, REEL_TENSORS(x), NULL, &y, 1));
+    ck_assert_ptr_nonnull(strstr(reel_error_message(tape), "idle: an op needs a .forward or .kernels"));
+    reel_tape_rewind(tape, mark);
+    ck_assert(reel_error_clear(tape));
+    ck_assert(!reel_apply(&idle, REEL_TENSORS(x), &(int){3}, &y, 1));
+    ck_assert_msg(!!strstr(reel_error_message(tape), "idle: attributes are passed to an op whose .attributes is 0"), "%s", reel_error_message(tape));
+    reel_tape_free(tape);
+}
+END_TEST
+
 Suite *reel_suite_traps(void)
 {
     Suite *suite = suite_create("traps");
     TCase *c = tcase_create("traps");
     tcase_add_checked_fixture(c, traps_open, traps_close);
     suite_add_tcase(suite, c);
+    tcase_add_test(c, traps_ops_that_lack_a_part);
     tcase_add_test(c, traps_update_after_a_failed_replay);
     tcase_add_test(c, traps_pruned_replay_fails);
     tcase_add_test(c, traps_failing_write_while_mending);

@@ -140,6 +140,14 @@ bool reel_batches_resume(reel_batches *batches, reel_batches_position position)
     return true;
 }
 
+bool reel_batches_restart(reel_batches *batches)
+{
+    reel_batches_position position = reel_batches_tell(batches);
+    position.step = 0;
+    return batches->memory ? reel_batches_resume(batches, position)
+                           : reel_train_fail(batches->error, "these batches are not started");
+}
+
 void reel_batches_free(reel_batches *batches)
 {
     if (batches->maker)
