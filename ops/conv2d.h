@@ -36,7 +36,8 @@ reel_conv2d_plan reel_conv2d_plan_of(const reel_conv2d *conv, const reel_array *
 /* conv2d_unfold.c */
 void reel_conv2d_unfold(const reel_conv2d_plan *plan, const reel_array *x, int64_t n, int64_t group,
                         reel_dtype works_in, char *to);
-void reel_conv2d_fold(const reel_conv2d_plan *plan, reel_dtype works_in, const void *from, void *x);
+void reel_conv2d_fold(const reel_conv2d_plan *plan, reel_dtype works_in, void *from, void *x);     /* spends
+                                                       `from`                                      */
 
 /* conv2d_run.c */
 size_t reel_conv2d_scratch(const reel_call *call, const reel_conv2d_plan *plan);

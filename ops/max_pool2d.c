@@ -4,9 +4,12 @@
  *
  * The first of several that are largest counts, and a NaN before all numbers. Outside of the image there
  * is nothing. Since the places k are a result, the gradient is a scatter_add over flat planes, which can
- * be differentiated again. */
+ * be differentiated again.
+ *
+ * f64 works in f64, all others in f32, which holds them exactly. */
 #include "ops/window.h"
 #include "core/dtype.h"
+#include "core/shape.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,6 +18,7 @@ struct max_pool_run {
     const reel_array  *x, *y;
     const reel_window *window;
     int32_t           *places;
+    reel_dtype         works_in;
     char              *scratch;                     /* a plane and a row for each piece            */
     int64_t            pieces;
 };
@@ -45,42 +49,79 @@ static bool max_pool_shape(reel_call *call, reel_output *out)
 }
 
 /* One row of the result, into `best` and `places`. Each window is gone through row by row, all windows
- * side by side; without branches, since which element is larger is nothing that a CPU could guess. */
-static void max_pool_row(const struct max_pool_run *run, const double *plane, int64_t oh, double *best,
-                         int32_t *places)
-{
-    const reel_window *v = run->window;
-    int64_t rows[2], width = run->x->shape[3], out = run->y->shape[3];
-    reel_pool_inside(v, 0, oh, run->x->shape[2], rows);
-    for (int64_t ow = 0; ow < out; ow++) {
-        int64_t left = ow * v->stride[1] - v->padding[1];
-        places[ow] = (int32_t)(rows[0] * width + (left < 0 ? 0 : left));
-        best[ow] = plane[places[ow]];
+ * side by side; without branches, since which element is larger is nothing that a CPU could guess. The loop
+ * over the windows is made for strides of 1 and 2, which vectors can load. */
+#define MAX_POOL_ROW(NAME, TYPE)                                                                     \
+    static inline __attribute__((always_inline)) void NAME##_at(                                     \
+        const TYPE *restrict from, int32_t start, int32_t step, int32_t count, TYPE *restrict best,  \
+        int32_t *restrict places)                                                                    \
+    {                                                                                                \
+        for (int32_t i = 0; i < count; i++) {                                                        \
+            TYPE x = from[i * step], old = best[i];                                                  \
+            bool better = (x > old) | ((x != x) & (old == old));                                     \
+            best[i] = better ? x : old;                                                              \
+            places[i] = better ? start + i * step : places[i];                                       \
+        }                                                                                            \
+    }                                                                                                \
+    static void NAME(const struct max_pool_run *run, const TYPE *plane, int64_t oh, TYPE *best,      \
+                     int32_t *places)                                                                \
+    {                                                                                                \
+        const reel_window *v = run->window;                                                          \
+        int64_t rows[2], width = run->x->shape[3], out = run->y->shape[3], step = v->stride[1];      \
+        reel_pool_inside(v, 0, oh, run->x->shape[2], rows);                                          \
+        for (int64_t ow = 0; ow < out; ow++) {                                                       \
+            int64_t left = ow * step - v->padding[1];                                                \
+            places[ow] = (int32_t)(rows[0] * width + (left < 0 ? 0 : left));                         \
+            best[ow] = plane[places[ow]];                                                            \
+        }                                                                                            \
+        for (int64_t h = rows[0]; h < rows[1]; h++)                                                  \
+            for (int64_t k = 0; k < v->kernel[1]; k++) {                                             \
+                int64_t first, last;                                                                 \
+                reel_window_inside(v, 1, k, width, out, &first, &last);                              \
+                int32_t at = (int32_t)(h * width + first * step - v->padding[1] + k);                \
+                int32_t n = (int32_t)(last - first);                                                 \
+                if (step == 1)                                                                       \
+                    NAME##_at(plane + at, at, 1, n, best + first, places + first);                   \
+                else if (step == 2)                                                                  \
+                    NAME##_at(plane + at, at, 2, n, best + first, places + first);                   \
+                else                                                                                 \
+                    NAME##_at(plane + at, at, (int32_t)step, n, best + first, places + first);       \
+            }                                                                                        \
     }
-    for (int64_t h = rows[0]; h < rows[1]; h++)
-        for (int64_t k = 0; k < v->kernel[1]; k++) {
-            int64_t first, last;
-            reel_window_inside(v, 1, k, width, out, &first, &last);
-            for (int64_t ow = first; ow < last; ow++) {
-                int64_t at = h * width + ow * v->stride[1] - v->padding[1] + k;
-                double x = plane[at];
-                bool better = (x > best[ow]) | ((x != x) & (best[ow] == best[ow]));
-                best[ow] = better ? x : best[ow];
-                places[ow] = better ? (int32_t)at : places[ow];
-            }
-        }
+MAX_POOL_ROW(max_pool_row_f32, float)
+MAX_POOL_ROW(max_pool_row_f64, double)
+
+/* Plane number `index`: where it lies, or copied to `room`. */
+static const void *max_pool_read(const struct max_pool_run *run, int64_t index, char *room)
+{
+    const reel_array *x = run->x;
+    int64_t size = (int64_t)reel_dtype_size(x->dtype), works = (int64_t)reel_dtype_size(run->works_in);
+    const char *data = (const char *)x->data + (index / x->shape[1] * x->strides[0] +
+                                                index % x->shape[1] * x->strides[1]) * size;
+    if (x->dtype == run->works_in && reel_is_contiguous(2, x->shape + 2, x->strides + 2))
+        return data;
+    for (int64_t h = 0; h < x->shape[2]; h++)
+        reel_convert_strided(run->works_in, room + h * x->shape[3] * works, 1, x->dtype,
+                             data + h * x->strides[2] * size, x->strides[3], x->shape[3]);
+    return room;
 }
 
 static void max_pool_plane(const struct max_pool_run *run, int64_t index, char *scratch)
 {
-    const reel_array *x = run->x, *y = run->y;
+    const reel_array *y = run->y;
     int64_t width = y->shape[3], size = (int64_t)reel_dtype_size(y->dtype);
-    double *plane = (double *)(void *)scratch, *best = (double *)(void *)(scratch + max_pool_stretch(x));
-    reel_plane_read(x, index / x->shape[1], index % x->shape[1], plane);
+    const void *plane = max_pool_read(run, index, scratch);
+    char *room = scratch + max_pool_stretch(run->x);
     for (int64_t oh = 0; oh < y->shape[2]; oh++) {
         int64_t at = (index * y->shape[2] + oh) * width;
-        max_pool_row(run, plane, oh, best, run->places + at);
-        reel_convert(y->dtype, (char *)y->data + at * size, REEL_F64, best, width);
+        char *to = (char *)y->data + at * size;
+        void *best = y->dtype == run->works_in ? to : room;
+        if (run->works_in == REEL_F64)
+            max_pool_row_f64(run, plane, oh, best, run->places + at);
+        else
+            max_pool_row_f32(run, plane, oh, best, run->places + at);
+        if (best == room)
+            reel_convert(y->dtype, to, run->works_in, best, width);
     }
 }
 
@@ -98,7 +139,8 @@ static void max_pool_pieces(void *context, int64_t begin, int64_t end)
 static bool max_pool_forward(const reel_call *call)
 {
     const reel_array *x = &call->in[0];
-    struct max_pool_run run = {x, &call->out[0], call->attributes, call->out[1].data, call->scratch,
+    struct max_pool_run run = {x, &call->out[0], call->attributes, call->out[1].data,
+                               x->dtype == REEL_F64 ? REEL_F64 : REEL_F32, call->scratch,
                                reel_pieces(call, x->shape[0] * x->shape[1])};
     if (call->out[0].count > 0)
         reel_call_parallel(call, run.pieces, 1, max_pool_pieces, &run);

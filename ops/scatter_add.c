@@ -3,14 +3,15 @@
  *     dx = dy gathered
  *
  * It is the VJP of gather and turns its every step round. Additions run in the order of x's elements;
- * those of the half types in f32, in scratch memory, rounded once. */
+ * those of the half types in f32, in scratch memory, rounded once. Pooling comes here with f32 by i32 along
+ * the last axis, everything contiguous: those rows go the short way, divided among the threads. */
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/indices.h"
 
 #include <string.h>
 
-enum { SCATTER_BLOCK = 256 };
+enum { SCATTER_BLOCK = 256, SCATTER_GRAIN = 32768 };
 
 struct scatter_add {
     int     axis;
@@ -91,6 +92,29 @@ static void scatter_into(const reel_call *call, int axis, reel_dtype works_in, c
         }
 }
 
+static bool scatter_is_plain(const reel_call *call, int axis)
+{
+    const reel_array *x = &call->in[0], *k = &call->in[1];
+    return x->dtype == REEL_F32 && k->dtype == REEL_I32 && axis == x->rank - 1 &&
+           reel_same_sizes(x->rank, x->shape, k->rank, k->shape) &&
+           reel_is_contiguous(x->rank, x->shape, x->strides) &&
+           reel_is_contiguous(k->rank, k->shape, k->strides);
+}
+
+/* Rows [begin, end). */
+static void scatter_plain_rows(void *context, int64_t begin, int64_t end)
+{
+    const reel_call *call = context;
+    int64_t n = call->in[0].shape[call->in[0].rank - 1], size = call->out[0].shape[call->out[0].rank - 1];
+    const float *x = call->in[0].data;
+    const int32_t *k = call->in[1].data;
+    float *y = call->out[0].data;
+    memset(y + begin * size, 0, (size_t)((end - begin) * size) * sizeof *y);
+    for (int64_t row = begin; row < end; row++)
+        for (int64_t i = row * n; i < (row + 1) * n; i++)
+            y[row * size + k[i]] += x[i];
+}
+
 static bool scatter_forward(const reel_call *call)
 {
     const struct scatter_add *scatter = call->attributes;
@@ -104,6 +128,11 @@ static bool scatter_forward(const reel_call *call)
         return false;
     if (y->count == 0)
         return true;
+    if (scatter_is_plain(call, axis)) {
+        reel_call_parallel(call, y->count / scatter->size, SCATTER_GRAIN / scatter->size + 1,
+                           scatter_plain_rows, (void *)call);
+        return true;
+    }
     memset(sum, 0, (size_t)y->count * reel_dtype_size(works_in));
     scatter_into(call, axis, works_in, sum);
     if (widens)

@@ -34,8 +34,14 @@ void reel_window_inside(const reel_window *w, int axis, int64_t k, int64_t size,
                         int64_t *last)
 {
     int64_t stride = w->stride[axis], start = k * w->dilation[axis] - w->padding[axis];
-    int64_t from = start >= 0 ? 0 : (-start + stride - 1) / stride;
-    int64_t to = start >= size ? 0 : (size - 1 - start) / stride + 1;
+    if (start >= 0 && start + (out - 1) * stride < size) {     /* everywhere; divisions are slow    */
+        *first = 0;
+        *last = out;
+        return;
+    }
+    int64_t before = start >= 0 ? 0 : -start, inside = start >= size ? 0 : size - start;
+    int64_t from = stride == 1 ? before : (before + stride - 1) / stride;
+    int64_t to = stride == 1 ? inside : (inside + stride - 1) / stride;
     *last = to < out ? to : out;
     *first = from < *last ? from : *last;
 }

@@ -182,12 +182,12 @@ static bool output_draw_templates(const trainer *t, const char *const names[])
 static bool output_draw_test(trainer *t, const char *const names[])
 {
     char path[OUTPUT_PATH];
-    const reel_images *images = &t->data.test;
+    const reel_images *images = t->tested;
     reel_planes planes = {.data = images->records + 1, .stride = 1 + reel_image_values(images),
                           .count = images->count, .channels = images->channels, .height = images->height,
                           .width = images->width};
     t->confusion.names = t->mistakes.names = names;
-    t->confusion.title = "test images";
+    t->confusion.title = t->options.held_out ? "validation images" : "test images";
     t->mistakes.title = "the worst mistakes";
     if (!reel_confusion_svg(&t->confusion, output_path(t, output_pictures[OUTPUT_CONFUSION], path), NULL))
         return trainer_failed(t, "%s", t->confusion.error);

@@ -19,6 +19,8 @@ enum { TEST_BATCH = 500, DRAWN_TRAIN = 10000, DRAWN_TEST = 2000, DRAWN_SEED = 1 
 static const option trainer_options_table[] = {
     OPTION("data", "DIR", OPTION_TEXT, data, .help = "train on the CIFAR-10 files in DIR (default: on drawn "
            "images)"),
+    OPTION("hold-out", "N", OPTION_WHOLE, held_out, .low = 1, .high = 1e9, .kept = true,
+           .help = "hold N training images out and test on these, to choose settings by"),
     OPTION("epochs", "N", OPTION_WHOLE, epochs, .low = 1, .high = 100000, .kept = true,
            .help = "passes through the training images"),
     OPTION("batch", "N", OPTION_WHOLE, batch, .low = 1, .high = 1000000, .kept = true,
@@ -96,6 +98,8 @@ static bool prepare_data(trainer *t)
                        : reel_shapes_draw(&t->data, DRAWN_TRAIN, DRAWN_TEST, DRAWN_SEED);
     if (!good)
         return trainer_failed(t, "%s", t->data.error);
+    if (t->options.held_out && !reel_images_hold_out(&t->data, t->options.held_out, DRAWN_SEED))
+        return trainer_failed(t, "%s", t->data.error);
     if (t->options.batch > t->data.train.count)
         t->options.batch = t->data.train.count;
     reel_standardise(&t->standardisation, &t->data.train);
@@ -103,7 +107,8 @@ static bool prepare_data(trainer *t)
     t->train = (reel_batches){.images = &t->data.train, .standardisation = &t->standardisation,
                               .size = t->options.batch, .flip = t->model->flip, .pad = t->model->pad,
                               .prefetch = augmented && t->options.threads > 1};
-    t->test = (reel_batches){.images = &t->data.test, .standardisation = &t->standardisation,
+    t->tested = t->options.held_out ? &t->data.validation : &t->data.test;
+    t->test = (reel_batches){.images = t->tested, .standardisation = &t->standardisation,
                              .size = TEST_BATCH};
     if (!reel_batches_start(&t->train))
         return trainer_failed(t, "%s", t->train.error);
@@ -134,8 +139,8 @@ void trainer_add_velocities(trainer *t)
 
 static void describe(const trainer *t)
 {
-    printf("%lld training images and %lld test images, %s%s\n", (long long)t->data.train.count,
-           (long long)t->data.test.count, t->options.data ? "read from " : "of ten drawn shapes",
+    printf("%lld training images and %lld %s images, %s%s\n", (long long)t->data.train.count,
+           (long long)t->tested->count, t->options.held_out ? "validation" : "test", t->options.data ? "read from " : "of ten drawn shapes",
            t->options.data ? t->options.data : "");
     printf("%s with %lld parameters, batches of %lld, %lld thread%s\n", t->model->name,
            (long long)reel_parameters_elements(&t->parameters), (long long)t->options.batch,
@@ -316,8 +321,9 @@ static bool test(trainer *t)
         return false;
     if (!t->options.quiet)
         print_classes(t);
-    double accuracy = reel_confusion_accuracy(&t->confusion), count = (double)t->data.test.count;
-    printf("test accuracy: %.3f (%.0f/%.0f)\n", accuracy, accuracy * count, count);
+    double accuracy = reel_confusion_accuracy(&t->confusion), count = (double)t->tested->count;
+    printf("%s accuracy: %.3f (%.0f/%.0f)\n", t->options.held_out ? "validation" : "test", accuracy,
+           accuracy * count, count);
     return (fflush(stdout) == 0 && !ferror(stdout)) || trainer_failed(t, "standard output cannot be written");
 }
 

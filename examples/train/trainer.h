@@ -38,6 +38,7 @@ typedef struct trainer_model {
 
 typedef struct trainer_options {
     const char *data;                               /* NULL: draw images                           */
+    int64_t     held_out;                           /* training images to test on instead          */
     int64_t     epochs, batch, seed, threads;
     double      learning_rate, momentum, weight_decay;
     int         schedule;                           /* a reel_schedule_kind                        */
@@ -71,6 +72,7 @@ struct trainer {
     trainer_options      options;
 
     reel_image_data      data;
+    const reel_images   *tested;                    /* its test set, or what was held out          */
     reel_standardisation standardisation;
     reel_batches         train, test;
 
