@@ -50,7 +50,7 @@ static reel_tensor learn(trainer *t, reel_tensor logits)
 }
 
 static const mlp defaults = {
-    .trainer.options = {.epochs = 40, .batch = 128, .seed = 1, .threads = 2, .learning_rate = 0.01,
+    .trainer.options = {.epochs = 40, .batch = 32, .seed = 1, .threads = 2, .learning_rate = 0.003,
                         .momentum = 0.9, .weight_decay = 0.001, .schedule = REEL_SCHEDULE_COSINE},
 };
 

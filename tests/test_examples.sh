@@ -67,6 +67,41 @@ has '^step 300   loss 0\.00[0-9]*   accuracy 1\.000$'
 example 07_hessian_vector_product
 has '^arrived at \(1, 1\) within 1e-9$'
 
+example 10_linear_regression
+has '^w = 2\.0[0-9] -(3\.0|2\.9)[0-9], b = 0\.[45][0-9]; '
+has '^the gradient is below 1e-12'
+
+example 11_xor
+[ "$(sed -n 's/^\([01] xor [01] = [01]\) .*/\1/p' "$work/out" | tr '\n' ,)" = \
+    '0 xor 0 = 0,0 xor 1 = 1,1 xor 0 = 1,1 xor 1 = 0,' ] || fail 'not exclusive or'
+
+example 12_logistic_csv
+has '^accuracy: (0\.9[5-9][0-9]|1\.000) \([0-9]+/150\)$'
+printf 'x;y\n' >"$work/other.csv"
+"$folder/12_logistic_csv" "$work/other.csv" >"$work/out" 2>"$work/err" && fail 'success with a table of nothing'
+printf 'size,kind\r\n1,"small, or so"\r\n2,"small, or so"\r\n9,large\r\n8,large' >"$work/sizes.csv"
+example 12_logistic_csv "$work/sizes.csv"
+has '^4 rows of 1 numbers, and a kind out of 2$'
+has '^accuracy: 1\.000 \(4/4\)$'
+
+example 13_digits_mlp
+has '^test accuracy: (0\.9[5-9][0-9]|1\.000) \([0-9]+/500\)$'
+
+# The networks for small images, on drawn ones: a few steps are enough to see that they learn, save and go on.
+for name in 14_cifar_mlp 15_cifar_conv; do
+    example "$name" --epochs 1 --steps 60 --threads 2 --save "$work/$name.straight"
+    has '^test accuracy: (0\.1[5-9]|0\.[2-9]).*/2000\)$'
+    example "$name" --epochs 1 --steps 7 --threads 1 --save "$work/$name.stopped"
+    example "$name" --epochs 1 --steps 60 --threads 1 --save "$work/$name.stopped" --resume
+    cmp -s "$work/$name.straight" "$work/$name.stopped" || fail "$name: other bits when resumed"
+    example "$name" --load "$work/$name.stopped"
+done
+
+example 16_mutual_learning
+has '^teaching each other, v1: .*gradient into the teacher 0\.0000$'
+has '^teaching each other, v2: .*gradient into the teacher (0\.0*[1-9]|[1-9])'
+[ "$(sed -n 's/^[^:]*: *\([0-9.]*\) %.*/\1/p' "$work/out" | sort -c -n 2>&1)" = '' ] || fail 'they teach each other nothing'
+
 # The index names every example that there is.
 for program in "$source"/*.c "$source"/lab/*.c; do
     name=$(basename "$program")
