@@ -67,7 +67,7 @@ static reel_tensor learn(trainer *t, reel_tensor logits)
 }
 
 static const conv defaults = {
-    .trainer.options = {.epochs = 30, .batch = 32, .seed = 1, .threads = 2, .learning_rate = 0.01,
+    .trainer.options = {.epochs = 20, .batch = 16, .seed = 1, .threads = 2, .learning_rate = 0.006,
                         .momentum = 0.9, .weight_decay = 0.001, .schedule = REEL_SCHEDULE_COSINE},
 };
 
