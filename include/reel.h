@@ -953,7 +953,8 @@ typedef struct reel_section {
 REEL_API reel_section reel_tape_section_at(REEL_PLACE, reel_mark from, reel_mark to);
 
 /* The part of a section that these tensors need, with the writes into leaves that are made before they are
- * read. */
+ * read. What was pruned away keeps its old value when the part is replayed, and can still be read: name among
+ * `needed` whatever you read afterwards. */
 #define reel_section_prune(...) reel_section_prune_at(REEL_HERE, __VA_ARGS__)
 REEL_API reel_section reel_section_prune_at(REEL_PLACE, reel_section section, reel_tensors needed);
 
