@@ -15,9 +15,10 @@ int main(void)
     reel_tensor truth = reel_constant(tape, REEL_SHAPE(4, 1), REEL_F32_VALUES(0, 1, 1, 0));
 
     reel_parameters model = {0};
-    reel_tensor w1 = reel_parameters_add(&model, "w1", reel_init_glorot_normal(tape, REEL_SHAPE(2, 4), REEL_F32));
+    reel_shape in = REEL_SHAPE(2, 4), out = REEL_SHAPE(4, 1);
+    reel_tensor w1 = reel_parameters_add(&model, "w1", reel_init_glorot_normal(tape, in, REEL_F32));
     reel_tensor b1 = reel_parameters_add(&model, "b1", reel_init_zeros(tape, REEL_SHAPE(4), REEL_F32));
-    reel_tensor w2 = reel_parameters_add(&model, "w2", reel_init_glorot_normal(tape, REEL_SHAPE(4, 1), REEL_F32));
+    reel_tensor w2 = reel_parameters_add(&model, "w2", reel_init_glorot_normal(tape, out, REEL_F32));
     reel_tensor b2 = reel_parameters_add(&model, "b2", reel_init_zeros(tape, REEL_SHAPE(1), REEL_F32));
     reel_tensor state[4], gradient[4];
     for (int i = 0; i < 4; i++)

@@ -27,8 +27,8 @@ static bool write_flowers(char *path)
     if (good)
         fputs("petal length,petal width,flower\n", file);
     for (int i = 0; good && i < 3 * FLOWERS; i++)
-        fprintf(file, "%.2f,%.2f,%s\n", middle[i % 3][0] + spread[2 * i], middle[i % 3][1] + spread[2 * i + 1],
-                name[i % 3]);
+        fprintf(file, "%.2f,%.2f,%s\n", middle[i % 3][0] + spread[2 * i],
+                middle[i % 3][1] + spread[2 * i + 1], name[i % 3]);
     reel_tape_free(tape);
     return (!file || fclose(file) == 0) && good;
 }

@@ -28,7 +28,8 @@ static pupil make_pupil(reel_tape *tape, reel_tensor centres)
 /* Cross-entropy with the truth on the labelled points, the first ones. */
 static reel_tensor truth_loss(const pupil *p, reel_tensor truth)
 {
-    reel_tensor seen = reel_slice(p->logits, 0, 0, LABELLED, 1), labels = reel_slice(truth, 0, 0, LABELLED, 1);
+    reel_tensor seen = reel_slice(p->logits, 0, 0, LABELLED, 1);
+    reel_tensor labels = reel_slice(truth, 0, 0, LABELLED, 1);
     return reel_mean(reel_sparse_softmax_cross_entropy_with_logits(.labels = labels, .logits = seen));
 }
 

@@ -1,7 +1,7 @@
 /* A training that is stopped after any step, and gone on with from its checkpoint by another process's means
  * (a new tape, other initial values, other batches), ends with the same bits as one that ran straight
- * through: with shuffled and augmented batches, a schedule, dropout, and each optimiser; recorded anew at each
- * step or replayed.
+ * through: with shuffled and augmented batches, a schedule, dropout, and each optimiser; recorded anew at
+ * each step or replayed.
  *
  * The checkpoint is one .safetensors file of leaves: parameters, what the optimiser remembers, the key of the
  * dropout, and the place among the batches.
@@ -18,7 +18,7 @@
 
 Suite *reel_suite_resume(void);
 
-/* 19 images of 2 x 6 x 5 in three classes; batches of 4: five steps an epoch, the last one of three images. */
+/* 19 images of 2 x 6 x 5 in three classes; batches of 4: five steps an epoch, the last of three. */
 enum { RESUME_IMAGES = 19, RESUME_CHANNELS = 2, RESUME_HEIGHT = 6, RESUME_WIDTH = 5, RESUME_CLASSES = 3,
        RESUME_VALUES = RESUME_CHANNELS * RESUME_HEIGHT * RESUME_WIDTH, RESUME_BATCH = 4, RESUME_EPOCHS = 3,
        RESUME_STEPS = 5 * RESUME_EPOCHS, RESUME_FILTERS = 4, RESUME_HIDDEN = RESUME_FILTERS * 3 * 2,

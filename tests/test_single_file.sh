@@ -13,7 +13,7 @@ place=$(mktemp -d "${TMPDIR:-/tmp}/reel-single-XXXXXX")
 trap 'rm -rf "$place"' EXIT
 cp "$dist/reel.c" "$dist/reel.h" "$dist/reel_train.h" "$place"
 cp "$source/examples/01_worked_example.c" "$place/program.c"
-cp "$source/examples/cifar10_linear.c" "$place"
+cp -R "$source/examples/cifar10_linear.c" "$source/examples/train" "$place"
 cp "$source/tests/headers.cpp" "$place/program.cpp"
 cd "$place"
 
@@ -43,7 +43,7 @@ for compilers in 'gcc g++' 'clang clang++'; do
     same "$c" "$expected" "$(./program | head -n 1)"
 
     "$c" -O2 $strict -c reel.c -o reel.o
-    "$c" -I. -O2 $strict cifar10_linear.c reel.o -o cifar10_linear -lm -lpthread
+    "$c" -I. -O2 $strict cifar10_linear.c train/*.c reel.o -o cifar10_linear -lm -lpthread
     trained=$(./cifar10_linear --epochs 2 | grep '^test accuracy')
     same "$c, trained" "${accuracy:=$trained}" "$trained"
 

@@ -59,9 +59,9 @@ static bool option_take(const option *option, void *to, const char *text, char *
     case OPTION_FLAG:   return *(bool *)to = true;
     default:            break;
     }
-    bool folder = strcmp(option->value, "DIR") == 0;
+    const char *wanted = strcmp(option->value, "DIR") == 0 ? "the name of a folder" : "the name of a file";
     *(const char **)to = text;
-    return *text || option_wrong(option, text, folder ? "the name of a folder" : "the name of a file", problem);
+    return *text || option_wrong(option, text, wanted, problem);
 }
 
 static const option *option_find(const option_list lists[2], const char *name, size_t length)

@@ -42,7 +42,8 @@ static const option trainer_options_table[] = {
     OPTION("resume", NULL, OPTION_FLAG, resume, .help = "go on with the training that is saved there"),
     OPTION("steps", "N", OPTION_WHOLE, steps, .low = 1, .high = 0x1p53,
            .help = "stop when N steps are done in all, to go on later"),
-    OPTION("load", "FILE", OPTION_TEXT, load, .help = "test the model that is saved in FILE, without training"),
+    OPTION("load", "FILE", OPTION_TEXT, load,
+           .help = "test the model that is saved in FILE, without training"),
     OPTION("log", "FILE", OPTION_TEXT, log, .help = "write a row for each epoch to FILE, as CSV"),
     OPTION("pictures", "DIR", OPTION_TEXT, pictures, .help = "draw what was learnt, in the folder DIR"),
     OPTION("quiet", NULL, OPTION_FLAG, quiet, .help = "print the last line alone"),
@@ -139,12 +140,13 @@ void trainer_add_velocities(trainer *t)
 
 static void describe(const trainer *t)
 {
+    const trainer_options *o = &t->options;
     printf("%lld training images and %lld %s images, %s%s\n", (long long)t->data.train.count,
-           (long long)t->tested->count, t->options.held_out ? "validation" : "test", t->options.data ? "read from " : "of ten drawn shapes",
-           t->options.data ? t->options.data : "");
+           (long long)t->tested->count, o->held_out ? "validation" : "test",
+           o->data ? "read from " : "of ten drawn shapes", o->data ? o->data : "");
     printf("%s with %lld parameters, batches of %lld, %lld thread%s\n", t->model->name,
-           (long long)reel_parameters_elements(&t->parameters), (long long)t->options.batch,
-           (long long)t->options.threads, t->options.threads == 1 ? "" : "s");
+           (long long)reel_parameters_elements(&t->parameters), (long long)o->batch, (long long)o->threads,
+           o->threads == 1 ? "" : "s");
 }
 
 
@@ -171,11 +173,11 @@ void trainer_descend(trainer *t, reel_tensor loss)
 static trainer_pass record_pass(trainer *t, const reel_batches *batches)
 {
     bool learn = batches == &t->train;
-    const reel_images *images = batches->images;
+    const reel_images *i = batches->images;
     trainer_pass pass = {.rows = batches->count};
     reel_mark from = reel_tape_mark(t->tape);
     reel_tensor x = reel_wrap(t->tape, .dtype = REEL_F32, .data = batches->values,
-                              .shape = REEL_SHAPE(pass.rows, images->channels, images->height, images->width));
+                              .shape = REEL_SHAPE(pass.rows, i->channels, i->height, i->width));
     pass.logits = t->model->logits(t, x, learn);
     if (learn)
         pass.loss = t->model->learn(t, pass.logits);
