@@ -138,7 +138,8 @@ typedef struct reel_batches {
                                                        caller's                                    */
     const reel_standardisation *standardisation;    /* NULL: bytes as they are, from 0 to 255      */
     int64_t                     size;               /* images in a batch; the last one may have fewer */
-    bool                        drop_last;          /* leave the last one out where it has fewer   */
+    bool                        drop_last;          /* leave the last one out where it has fewer: a replay cannot
+                                                       know that rows behind `count` are old      */
     bool                        flip;               /* mirror                                      */
     int                         pad;                /* shift by as many pixels; 0: not             */
     bool                        prefetch;
