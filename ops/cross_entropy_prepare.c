@@ -118,21 +118,29 @@ static void prepare_join_rows(reel_xent_run *run)
 /* Eight rows side by side where there are few classes, or where the rows lie closer to each other. */
 static bool prepare_is_across(const reel_xent_run *run)
 {
-    const int64_t few_classes = 64;
     int64_t row_step = run->rank ? run->stride[REEL_XENT_LOGITS][run->rank - 1] : 0;
-    return run->job.classes <= few_classes || llabs(run->job.array[REEL_XENT_LOGITS].step) > llabs(row_step);
+    return run->job.classes <= REEL_XENT_FEW || llabs(run->job.array[REEL_XENT_LOGITS].step) > llabs(row_step);
 }
 
 /* See reel_xent_job. */
 static bool prepare_is_direct(const reel_xent_job *job)
 {
-    reel_dtype dtype = job->exact ? REEL_F64 : REEL_F32;
-    if (!job->labels_as_given)
+    if (!job->exact || !job->labels_as_given)
         return false;
     for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-        if (job->array[which].data && (job->array[which].dtype != dtype || job->array[which].step != 1))
+        if (job->array[which].data && (job->array[which].dtype != REEL_F64 || job->array[which].step != 1))
             return false;
     return true;
+}
+
+/* All arrays are f32, and what is wanted can be had in it. */
+static bool prepare_is_f32(const reel_xent_job *job)
+{
+    const unsigned others = REEL_XENT_DIRECTIONAL | REEL_XENT_MIXED;
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
+        if (job->array[which].data && job->array[which].dtype != REEL_F32)
+            return false;
+    return job->labels_as_given && !(job->quantity & others);
 }
 
 /* ---- Numbers ----------------------------------------------------------------------------------- */
@@ -182,16 +190,17 @@ static bool prepare_is_uniform(const reel_xent_run *run)
 }
 
 /* Where there is but one level, it is the baseline's. */
-static reel_xent_kernel prepare_kernel(reel_cpu_level cpu)
+static reel_xent_kernel prepare_kernel(reel_cpu_level cpu, bool f32)
 {
 #ifdef __x86_64__
-    static const reel_xent_kernel kernel[] = {[REEL_CPU_BASELINE] = reel_xent_rows_baseline,
-                                              [REEL_CPU_AVX2] = reel_xent_rows_avx2,
-                                              [REEL_CPU_AVX512] = reel_xent_rows_avx512};
-    return kernel[cpu];
+    static const reel_xent_kernel kernel[][2] = {
+        [REEL_CPU_BASELINE] = {reel_xent_rows_baseline, reel_xent_f32_rows_baseline},
+        [REEL_CPU_AVX2] = {reel_xent_rows_avx2, reel_xent_f32_rows_avx2},
+        [REEL_CPU_AVX512] = {reel_xent_rows_avx512, reel_xent_f32_rows_avx512}};
+    return kernel[cpu][f32];
 #else
     (void)cpu;
-    return reel_xent_rows_baseline;
+    return f32 ? reel_xent_f32_rows_baseline : reel_xent_rows_baseline;
 #endif
 }
 
@@ -200,7 +209,6 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     const reel_cross_entropy *attributes = call->attributes;
     reel_shape rows = reel_xent_rows_shape(shape);
     memset(run, 0, sizeof *run);
-    run->kernel = prepare_kernel(call->tape->cpu);
     run->attributes = attributes;
     run->rank = rows.rank;
     memcpy(run->size, rows.size, sizeof run->size);
@@ -215,8 +223,11 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     prepare_smoothing(&run->job, attributes);
     prepare_arrays(run, call, shape);
     prepare_join_rows(run);
-    run->job.across = prepare_is_across(run);
+    run->job.f32 = prepare_is_f32(&run->job);
+    run->job.across = run->job.f32 ? run->job.classes <= REEL_XENT_FEW : prepare_is_across(run);
     run->job.direct = prepare_is_direct(&run->job);
+    run->kernel = prepare_kernel(call->tape->cpu, run->job.f32);
+    run->panels = run->job.f32 && run->job.across ? REEL_XENT_PANELS : 1;
     run->panel_rows = reel_xent_panel_rows(&run->job);
     run->mean[0] = 1;
     if (attributes->reduction == REEL_REDUCTION_MEAN)

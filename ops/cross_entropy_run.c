@@ -69,11 +69,12 @@ static void run_set_upstream(const reel_xent_run *run, int64_t first, reel_xent_
     }
 }
 
-/* Only what differs from panel to panel. */
+/* Only what differs from panel to panel. One behind the last row has none, and repeats that. */
 static void run_turn_to(const reel_xent_run *run, int64_t first, int64_t last, reel_xent_panel *panel)
 {
     int64_t left = last - first;
-    panel->rows = left < run->panel_rows ? (int)left : run->panel_rows;
+    panel->rows = left < 0 ? 0 : left < run->panel_rows ? (int)left : run->panel_rows;
+    first = left > 0 ? first : last - 1;
     run_set_rows(run, first, panel);
     if (run->attributes->sparse || !run->uniform)
         run_set_labels(run, first, panel);
@@ -117,13 +118,14 @@ static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_p
 
 static void run_one_block(const reel_xent_run *run, int64_t first, int64_t last, double sum[2])
 {
-    reel_xent_panel panel = run->start;
+    reel_xent_panel panel[REEL_XENT_PANELS] = {run->start, run->start};
     run_sums sums = {{0}, {0}};
-    for (int64_t row = first; row < last; row += run->panel_rows) {
-        run_turn_to(run, row, last, &panel);
-        run->kernel(&run->job, &panel);
-        if (run->by_row)
-            run_take_values(run, row, &panel, &sums);
+    for (int64_t row = first; row < last; row += run->panels * run->panel_rows) {
+        for (int p = 0; p < run->panels; p++)
+            run_turn_to(run, row + p * run->panel_rows, last, &panel[p]);
+        run->kernel(&run->job, panel);
+        for (int p = 0; p < run->panels && run->by_row; p++)
+            run_take_values(run, row + p * run->panel_rows, &panel[p], &sums);
     }
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
         reel_xent_add(sum, sums.sum[r]);

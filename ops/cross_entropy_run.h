@@ -9,7 +9,9 @@ enum {
     REEL_XENT_INTEGERS = REEL_XENT_OPERANDS, REEL_XENT_UPSTREAM, REEL_XENT_ROW_WEIGHTS, REEL_XENT_ARRAYS
 };
 
-typedef void (*reel_xent_kernel)(const reel_xent_job *job, reel_xent_panel *panel);
+typedef void (*reel_xent_kernel)(const reel_xent_job *job, reel_xent_panel panel[]);
+
+enum { REEL_XENT_PANELS = 2 };                      /* at once, at most                            */
 
 typedef struct reel_xent_run {
     reel_xent_kernel          kernel;               /* for the tape's CPU                          */
@@ -18,7 +20,7 @@ typedef struct reel_xent_run {
     const reel_array         *by_row;               /* the output with one number a row, or NULL   */
     reel_xent_job             job;
     int64_t                   rows, block_rows;
-    int                       panel_rows;           /* at once                                     */
+    int                       panels, panel_rows;   /* at once, and the rows of each               */
     int                       rank;                 /* of the rows                                 */
     int64_t                   size[REEL_MAX_RANK], stride[REEL_XENT_ARRAYS][REEL_MAX_RANK];
     double                    mean[2];              /* W as a sum of two; 1 where it is no mean    */

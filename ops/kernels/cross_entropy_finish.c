@@ -93,7 +93,7 @@ REEL_INLINE void finish_rows(bool exact, const reel_xent_job *job, const xent_su
     if (xent_wants_direction(job))
         finish_direction(exact, i, sums, d, rows);
     if (xent_wants(job, REEL_XENT_LOSS))
-        finish_value(exact, panel, i, finish_loss(exact, i, sums, rows, u));
+        finish_value(exact, panel, i, finish_loss(exact, i, sums, rows, job->joint ? reel_pair_of(one) : u));
     if (xent_wants(job, REEL_XENT_DIRECTIONAL))
         finish_value(exact, panel, i, finish_directional(exact, i, sums, rows, labels, u));
 }

@@ -1,6 +1,6 @@
 /* The rows of a softmax cross-entropy, eight at a time: first the sums, then what comes one a class. */
 #include "ops/kernels/cross_entropy_rows.h"
-#include "ops/kernels/cross_entropy_direct.h"
+#include "ops/kernels/cross_entropy_f64.h"
 
 void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone)
 {
@@ -11,7 +11,7 @@ void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone)
             to[member * REEL_LANES + (size_t)lane] = from[member * REEL_LANES + (size_t)row];
 }
 
-/* See cross_entropy_direct.h. */
+/* See cross_entropy_f64.h. */
 static bool rows_are_direct(const reel_xent_job *job, const reel_xent_panel *panel)
 {
     if (!job->direct || (job->across && job->classes > REEL_XENT_FEW))
@@ -24,7 +24,7 @@ static bool rows_are_direct(const reel_xent_job *job, const reel_xent_panel *pan
 
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel)
 {
-    if (rows_are_direct(job, panel) && (job->across ? reel_xent_across(job, panel) : reel_xent_along(job, panel)))
+    if (rows_are_direct(job, panel) && (job->across ? reel_xent_f64_across(job, panel) : reel_xent_f64_along(job, panel)))
         return;
     _Alignas(64) xent_rows rows = {.max = {0}};
     _Alignas(64) xent_tiles tiles;

@@ -10,9 +10,9 @@
  *     second          u S p (v - sum p v)                 d directional / d z
  *     mixed           u w scale (sum p v - v)             d directional / d y;  -u w scale v where S is fixed
  *
- * The order of every sum is fixed by the classes alone: eight partial sums, of the classes that leave the
- * same rest when divided by eight, added as a tree. So a row's bits depend on that row, and not on its
- * neighbours, on where the numbers lie, on threads or on the CPU.
+ * The order of every sum is fixed by the classes alone: eight partial sums, of the classes that leave the same rest
+ * when divided by eight, added as a tree. (In lanes of f32 there are sixteen, or for few classes one.) So a row's bits
+ * depend on that row, and not on its neighbours, on where the numbers lie, on threads or on the CPU.
  */
 #ifndef REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
 #define REEL_OPS_KERNELS_CROSS_ENTROPY_ROWS_H
@@ -22,6 +22,7 @@
 
 #ifdef REEL_LEVEL
 #define reel_xent_rows           REEL_AT_LEVEL(reel_xent_rows)
+#define reel_xent_f32_rows       REEL_AT_LEVEL(reel_xent_f32_rows)
 #define reel_xent_row_alone      REEL_AT_LEVEL(reel_xent_row_alone)
 #define reel_xent_fill_tiles     REEL_AT_LEVEL(reel_xent_fill_tiles)
 #define reel_xent_sum_rows       REEL_AT_LEVEL(reel_xent_sum_rows)
@@ -30,15 +31,16 @@
 #define reel_xent_first          REEL_AT_LEVEL(reel_xent_first)
 #define reel_xent_next           REEL_AT_LEVEL(reel_xent_next)
 #define reel_xent_load           REEL_AT_LEVEL(reel_xent_load)
-#define reel_xent_along          REEL_AT_LEVEL(reel_xent_along)
-#define reel_xent_across         REEL_AT_LEVEL(reel_xent_across)
+#define reel_xent_f64_along      REEL_AT_LEVEL(reel_xent_f64_along)
+#define reel_xent_f64_across     REEL_AT_LEVEL(reel_xent_f64_across)
 #define reel_xent_store          REEL_AT_LEVEL(reel_xent_store)
 #define reel_xent_load_labels    REEL_AT_LEVEL(reel_xent_load_labels)
 #endif
 
 enum {
     REEL_XENT_ROWS = 8,                             /* in a panel, at most                         */
-    REEL_XENT_KEPT = 2048                           /* exponentials, from the sums for the results */
+    REEL_XENT_KEPT = 2048,                          /* exponentials, from the sums for the results */
+    REEL_XENT_FEW = 64                              /* classes, at most, for which rows are turned */
 };
 
 /* What is wanted: the loss or the directional derivative, one number a row, or one of the others, one a
@@ -60,6 +62,7 @@ enum reel_xent_sum { REEL_XENT_SUM, REEL_XENT_ONE, REEL_XENT_ZERO };
 
 enum reel_xent_operand {
     REEL_XENT_LOGITS, REEL_XENT_LABELS, REEL_XENT_DIRECTION, REEL_XENT_CLASS_WEIGHTS, REEL_XENT_OUT,
+    REEL_XENT_LABEL_OUT,                            /* the gradient into the labels, beside another result */
     REEL_XENT_OPERANDS
 };
 
@@ -71,9 +74,11 @@ typedef struct reel_xent_job {
     bool               across;                      /* eight rows side by side, not one by one: the same
                                                        numbers, faster where classes are few or rows
                                                        lie closer to each other than classes       */
-    bool               direct;                      /* all arrays with a class axis are of the results' dtype,
-                                                       f32 or f64, with the classes side by side, and the
-                                                       labels are as given                         */
+    bool               f32;                         /* reel_xent_f32_rows() is to do it            */
+    bool               direct;                      /* all arrays with a class axis are f64, with the classes
+                                                       side by side, and the labels are as given   */
+    bool               joint;                       /* the loss comes along with its gradients: the upstream
+                                                       gradient is no factor of it                 */
     int64_t            classes;
     double             forgiven;                    /* 0: a label of 0 takes an infinite -log p away;
                                                        NaN: it does not                            */
@@ -89,7 +94,9 @@ typedef struct reel_xent_job {
 /* How many rows a panel should have: along, as many as fit, with what is kept of them, into a corner of the cache. */
 static inline int reel_xent_panel_rows(const reel_xent_job *job)
 {
-    int64_t fitting = job->across || job->classes == 0 ? REEL_XENT_ROWS : REEL_XENT_KEPT / job->classes;
+    bool apart = job->f32 && job->array[REEL_XENT_LOGITS].step != 1;
+    int64_t kept = job->f32 ? 2 * REEL_XENT_KEPT : REEL_XENT_KEPT;
+    int64_t fitting = job->across || apart || job->classes == 0 ? REEL_XENT_ROWS : kept / job->classes;
     return fitting < 1 ? 1 : fitting < REEL_XENT_ROWS ? (int)fitting : REEL_XENT_ROWS;
 }
 
@@ -107,12 +114,17 @@ typedef struct reel_xent_panel {
     double              value[2][REEL_XENT_ROWS];   /* set: loss or directional, as a sum of two   */
 } reel_xent_panel;
 
+/* A panel, in f64. In sixteen lanes of f32 (cross_entropy_f32.h) a panel, or two across. */
 #ifdef REEL_LEVEL
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel);
+void reel_xent_f32_rows(const reel_xent_job *job, reel_xent_panel panel[]);
 #else
 void reel_xent_rows_baseline(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_rows_avx512(const reel_xent_job *job, reel_xent_panel *panel);
+void reel_xent_f32_rows_baseline(const reel_xent_job *job, reel_xent_panel panel[]);
+void reel_xent_f32_rows_avx2(const reel_xent_job *job, reel_xent_panel panel[]);
+void reel_xent_f32_rows_avx512(const reel_xent_job *job, reel_xent_panel panel[]);
 #endif
 
 #endif

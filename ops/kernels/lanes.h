@@ -46,6 +46,10 @@ REEL_INLINE void reel_store(double *at, reel_vector x)
     memcpy(at, &x, sizeof x);
 }
 
+/* As many f32. Converted number by number, gcc 12 would take an f64 that was rounded to f32 and read again for what it was
+ * before. */
+typedef float reel_narrow_vector __attribute__((vector_size(REEL_VECTOR_BYTES / 2)));
+
 REEL_INLINE reel_vector reel_load_f32(const float *at)
 {
 #if REEL_VECTOR_BYTES == 64
@@ -53,7 +57,9 @@ REEL_INLINE reel_vector reel_load_f32(const float *at)
 #elif REEL_VECTOR_BYTES == 32
     return (reel_vector)_mm256_cvtps_pd(_mm_loadu_ps(at));
 #else
-    return (reel_vector){at[0], at[1]};
+    reel_narrow_vector x;
+    memcpy(&x, at, sizeof x);
+    return __builtin_convertvector(x, reel_vector);
 #endif
 }
 
@@ -64,8 +70,8 @@ REEL_INLINE void reel_store_f32(float *at, reel_vector x)
 #elif REEL_VECTOR_BYTES == 32
     _mm_storeu_ps(at, _mm256_cvtpd_ps((__m256d)x));
 #else
-    at[0] = (float)x[0];
-    at[1] = (float)x[1];
+    reel_narrow_vector narrow = __builtin_convertvector(x, reel_narrow_vector);
+    memcpy(at, &narrow, sizeof narrow);
 #endif
 }
 

@@ -1,0 +1,237 @@
+/* Rows in sixteen lanes of f32: what is summed and written, what becomes of a row's sums, and which rows are suited.
+ * cross_entropy_f32.h tells the rest. */
+#include "ops/kernels/cross_entropy_f32.h"
+#include "ops/kernels/cross_entropy_formulas.h"
+#include "ops/kernels/exp_f32.h"
+#include "ops/kernels/exp_log.h"
+
+#include <string.h>
+
+void reel_xent_f32_no_sums(const reel_xent_job *job, xent_f32_sums *sums)
+{
+    for (int kind = 0; kind < XENT_SUMS; kind++)
+        if (xent_wants_sum(job, kind))
+            for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
+                reel_store(sums->of[kind] + lane, (reel_vector){0});
+}
+
+/* ---- Classes --------------------------------------------------------------------------------------------- */
+
+void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float max[REEL_LANES_F32],
+                               xent_f32_sums *sums)
+{
+    reel_xent_f32_add_exponentials(at, max, sums);
+    if (at->y && xent_wants_labels(job))
+        reel_xent_f32_add_labels(at, sums);
+    if (at->y && xent_wants(job, REEL_XENT_LOSS))
+        reel_xent_f32_add_products(at, sums);
+}
+
+void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
+{
+    if (xent_wants(job, REEL_XENT_SECOND))
+        reel_xent_f32_second(at, rows);
+    if (xent_wants(job, REEL_XENT_GRADIENT) && at->y)
+        reel_xent_f32_gradient(at, rows);
+    else if (xent_wants(job, REEL_XENT_GRADIENT))
+        reel_xent_f32_softmax(at, rows);
+    if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
+        reel_xent_f32_label_gradient(at, rows);
+}
+
+/* ---- What the loops need of each row ----------------------------------------------------------------------- */
+
+/* As the sum of two f32. */
+REEL_INLINE void f32_split(reel_vector x, float *hi, float *lo)
+{
+    reel_store_f32(hi, x);
+    reel_store_f32(lo, x - reel_load_f32(hi));
+}
+
+/* u S p of the largest class, S - S x / D in f64. Where that is more than the half of it, the fall stands apart. */
+REEL_INLINE void f32_lanes_top(const xent_rows *rows, int i, int lane, xent_f32_rows *lanes)
+{
+    reel_vector total = reel_load(rows->total.hi + i), fall = reel_load(rows->others.hi + i) * reel_load(rows->slope.hi + i);
+    reel_mask confident = reel_magnitude(fall) < reel_magnitude(total) / 2;
+    f32_split(reel_select(confident, total, total - fall), lanes->top[0] + lane, lanes->top[1] + lane);
+    reel_store_f32(lanes->fall + lane, reel_select(confident, -fall, (reel_vector){0}));
+}
+
+/* A slope of 0 is not more than it is. */
+REEL_INLINE void f32_lanes_slope(const xent_rows *rows, int i, int lane, xent_f32_rows *lanes)
+{
+    const reel_vector one = reel_vector_of(1);
+    reel_vector slope = reel_load(rows->slope.hi + i) * REEL_EXP_F32_UNIT;
+    reel_store_f32(lanes->slope + lane, slope);
+    reel_vector rounded = reel_load_f32(lanes->slope + lane);
+    reel_store_f32(lanes->slope_more + lane, (slope - rounded) / reel_select(rounded == 0, one, rounded));
+}
+
+void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int first, xent_f32_rows *lanes)
+{
+    for (REEL_EACH_VECTOR(i)) {
+        int lane = first + i;
+        reel_store_f32(lanes->max + lane, reel_load(rows->max + i));
+        f32_split(reel_load(rows->upstream.hi + i), lanes->upstream[0] + lane, lanes->upstream[1] + lane);
+        f32_lanes_slope(rows, i, lane, lanes);
+        f32_lanes_top(rows, i, lane, lanes);
+        if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
+            f32_split(reel_load(rows->log.hi + i), lanes->log[0] + lane, lanes->log[1] + lane);
+        if (xent_wants(job, REEL_XENT_SECOND)) {
+            reel_vector mean = reel_load(rows->middle.hi + i) + reel_load(rows->mean.hi + i);
+            f32_split(mean, lanes->mean[0] + lane, lanes->mean[1] + lane);
+        }
+    }
+}
+
+void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *alone)
+{
+    const float *from = (const void *)rows;
+    float *to = (void *)alone;
+    for (size_t member = 0; member < sizeof *rows / sizeof rows->max; member++)
+        for (int lane = 0; lane < REEL_LANES_F32; lane++)
+            to[member * REEL_LANES_F32 + (size_t)lane] = from[member * REEL_LANES_F32 + (size_t)row];
+}
+
+void reel_xent_f32_at_labels(const xent_rows *rows, const float z[REEL_LANES], float gradient[REEL_LANES])
+{
+    for (REEL_EACH_VECTOR(i)) {
+        reel_vector d = reel_load_f32(z + i) - reel_load(rows->max + i);
+        reel_vector slope = reel_load(rows->slope.hi + i), u = reel_load(rows->upstream.hi + i);
+        reel_vector p = reel_pair_exp(false, reel_pair_of(d)).hi * slope;
+        reel_vector at_tie = (reel_load(rows->total.hi + i) - u) - reel_load(rows->others.hi + i) * slope;
+        reel_store_f32(gradient + i, reel_select(d == 0, at_tie, p - u));
+    }
+}
+
+/* ---- Which rows are suited ------------------------------------------------------------------------------- */
+
+REEL_INLINE reel_mask f32_are_finite(reel_vector x)
+{
+    return reel_magnitude(x) < INFINITY;
+}
+
+/* Neither too large for f32 nor, but for 0, so small that a part of it or a product with an exponential would lose digits. */
+REEL_INLINE reel_mask f32_is_handy(reel_vector x)
+{
+    reel_vector size = reel_magnitude(x);
+    return (size < 0x1p38) & ((size == 0) | (size > 0x1p-60));
+}
+
+/* Whether one of the job's quantities can be had in f32: where all that goes into it is finite, and the offset of the
+ * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
+REEL_INLINE reel_mask f32_suit(unsigned quantity, const xent_sums *sums, const reel_xent_panel *panel, const xent_rows *rows,
+                               int i)
+{
+    reel_mask suit = reel_magnitude(reel_load(rows->max + i)) < 0x1p20;
+    suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS].hi + i));
+    if (quantity == REEL_XENT_LOSS)
+        return suit & f32_are_finite(reel_load(sums->of[XENT_DISTANCE].hi + i));
+    suit &= f32_is_handy(reel_load(rows->upstream.hi + i)) & (reel_load(panel->late + i) == 1);
+    if (quantity == REEL_XENT_LABEL_GRADIENT)
+        return suit & (reel_load(rows->upstream.hi + i) != 0);
+    suit &= f32_is_handy(reel_load(rows->total.hi + i)) & f32_is_handy(reel_load(rows->slope.hi + i));
+    if (quantity == REEL_XENT_SECOND)
+        suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS_V].hi + i)) &
+                (reel_magnitude(reel_load(rows->middle.hi + i) + reel_load(rows->mean.hi + i)) < 0x1p60);
+    return suit;
+}
+
+/* The rows of which the quantity cannot be had, a bit each. */
+static unsigned f32_find_unsuited(unsigned quantity, const xent_sums *sums, const reel_xent_panel *panel,
+                                  const xent_rows *rows)
+{
+    int64_t suits[REEL_LANES];
+    unsigned unsuited = 0;
+    for (REEL_EACH_VECTOR(i)) {
+        reel_mask suit = f32_suit(quantity, sums, panel, rows, i);
+        memcpy(suits + i, &suit, sizeof suit);
+    }
+    for (int row = 0; row < panel->rows; row++)
+        unsuited |= (unsigned)(panel->fate[row] == REEL_XENT_COUNTS && !suits[row]) << row;
+    return unsuited;
+}
+
+/* Of sum y z, as it was summed, sum y (z - m) is made. */
+static void f32_take_sums(const reel_xent_job *job, const xent_f32_sums *lanes, int first, const xent_rows *rows,
+                          xent_sums *sums)
+{
+    const reel_vector unit = reel_vector_of(REEL_EXP_F32_UNIT);
+    for (int kind = 0; kind < XENT_SUMS; kind++)
+        for (REEL_EACH_VECTOR(i)) {
+            if (!xent_wants_sum(job, kind))
+                break;
+            reel_vector sum = reel_load(lanes->of[kind] + first + i);
+            if (kind == XENT_OTHERS || kind == XENT_OTHERS_V)
+                sum *= unit;
+            if (kind == XENT_DISTANCE)
+                sum -= reel_load(rows->max + i) * reel_load(sums->of[XENT_LABELS].hi + i);
+            reel_store(sums->of[kind].hi + i, sum);
+        }
+}
+
+/* What can be had in f32. */
+static const unsigned f32_quantity[XENT_F32_QUANTITIES] = {REEL_XENT_LOSS, REEL_XENT_GRADIENT,
+                                                           REEL_XENT_LABEL_GRADIENT, REEL_XENT_SECOND};
+
+void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *lanes, int first, reel_xent_panel *panel,
+                          xent_rows *rows, xent_f32_unsuited *unsuited)
+{
+    _Alignas(64) xent_sums sums;
+    f32_take_sums(job, lanes, first, rows, &sums);
+    reel_xent_finish_rows(job, &sums, panel, rows);
+    for (int q = 0; q < XENT_F32_QUANTITIES; q++)
+        if (xent_wants(job, f32_quantity[q]))
+            unsuited->rows[q] = f32_find_unsuited(f32_quantity[q], &sums, panel, rows);
+}
+
+/* ---- Panels ---------------------------------------------------------------------------------------------- */
+
+static void f32_copy_row(const reel_xent_panel *from, int row, reel_xent_panel *to, int to_row)
+{
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
+        to->row[which][to_row] = from->row[which][row];
+    to->label[to_row] = from->label[row];
+    to->fate[to_row] = from->fate[row];
+    to->late[to_row] = from->late[row];
+    for (int part = 0; part < 2; part++)
+        to->upstream[part][to_row] = from->upstream[part][row];
+}
+
+/* One quantity of the given rows of a panel, in f64. */
+static void f32_by_f64(const reel_xent_job *job, unsigned quantity, unsigned rows, reel_xent_panel *panel)
+{
+    reel_xent_job alone = *job;
+    reel_xent_panel some = *panel;
+    int at[REEL_XENT_ROWS];
+    some.rows = 0;
+    for (int row = 0; row < panel->rows; row++)
+        if (rows & 1u << row)
+            at[some.rows++] = row;
+    for (int r = 0; r < REEL_XENT_ROWS; r++)
+        f32_copy_row(panel, at[r < some.rows ? r : 0], &some, r);
+    alone.quantity = quantity;
+    if (quantity == REEL_XENT_LOSS)
+        alone.array[REEL_XENT_OUT].data = NULL;
+    if (quantity == REEL_XENT_LABEL_GRADIENT && job->array[REEL_XENT_LABEL_OUT].data) {
+        alone.array[REEL_XENT_OUT] = job->array[REEL_XENT_LABEL_OUT];
+        memcpy(some.row[REEL_XENT_OUT], some.row[REEL_XENT_LABEL_OUT], sizeof some.row[REEL_XENT_OUT]);
+    }
+    reel_xent_rows(&alone, &some);
+    for (int r = 0; r < some.rows && quantity == REEL_XENT_LOSS; r++)
+        for (int part = 0; part < 2; part++)
+            panel->value[part][at[r]] = some.value[part][r];
+}
+
+void reel_xent_f32_rows(const reel_xent_job *job, reel_xent_panel panel[])
+{
+    xent_f32_unsuited unsuited[2] = {{{0}}, {{0}}};
+    if (job->across)
+        reel_xent_f32_across(job, panel, unsuited);
+    else
+        reel_xent_f32_along(job, panel, unsuited);
+    for (int p = 0; p < (job->across ? 2 : 1); p++)
+        for (int q = 0; q < XENT_F32_QUANTITIES; q++)
+            if (unsuited[p].rows[q])
+                f32_by_f64(job, f32_quantity[q], unsuited[p].rows[q], &panel[p]);
+}

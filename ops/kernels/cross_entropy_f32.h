@@ -1,0 +1,119 @@
+/* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
+ * cross_entropy_rows.h has the formulas. f32 has few digits to lose, so a number that all classes of a row meet is the
+ * sum of two f32 here, and so is u S p; sums over the classes are in f64, and so is what becomes of a row's sums
+ * (cross_entropy_finish.c). An exponential costs less than the memory to keep it in: sums and results each compute theirs.
+ *
+ * The numbers lie in groups of sixteen, one a lane:
+ *
+ *     across    group k holds class k of sixteen rows              cross_entropy_f32_across.c, few classes
+ *     along     group k holds classes 16 k ... 16 k + 15 of a row  cross_entropy_f32_along.c
+ *
+ * and the same loops (cross_entropy_f32_loops.c) go over both. Along, lane l sums the classes that leave the rest l when
+ * divided by sixteen, and the lanes are added as a tree: a row's bits depend on that row alone.
+ *
+ * Not every row is suited (f32_suit() in cross_entropy_f32.c). Others go the way of cross_entropy_sums.c, in f64.
+ */
+#ifndef REEL_OPS_KERNELS_CROSS_ENTROPY_F32_H
+#define REEL_OPS_KERNELS_CROSS_ENTROPY_F32_H
+
+#include "ops/kernels/cross_entropy_state.h"
+#include "ops/kernels/lanes_f32.h"
+
+#define reel_xent_f32_across          REEL_AT_LEVEL(reel_xent_f32_across)
+#define reel_xent_f32_along           REEL_AT_LEVEL(reel_xent_f32_along)
+#define reel_xent_f32_finish          REEL_AT_LEVEL(reel_xent_f32_finish)
+#define reel_xent_f32_lanes           REEL_AT_LEVEL(reel_xent_f32_lanes)
+#define reel_xent_f32_row_alone       REEL_AT_LEVEL(reel_xent_f32_row_alone)
+#define reel_xent_f32_at_labels       REEL_AT_LEVEL(reel_xent_f32_at_labels)
+#define reel_xent_f32_no_sums         REEL_AT_LEVEL(reel_xent_f32_no_sums)
+#define reel_xent_f32_write           REEL_AT_LEVEL(reel_xent_f32_write)
+#define reel_xent_f32_add_classes     REEL_AT_LEVEL(reel_xent_f32_add_classes)
+#define reel_xent_f32_largest         REEL_AT_LEVEL(reel_xent_f32_largest)
+#define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
+#define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
+#define reel_xent_f32_add_products    REEL_AT_LEVEL(reel_xent_f32_add_products)
+#define reel_xent_f32_softmax         REEL_AT_LEVEL(reel_xent_f32_softmax)
+#define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
+#define reel_xent_f32_label_gradient  REEL_AT_LEVEL(reel_xent_f32_label_gradient)
+#define reel_xent_f32_second          REEL_AT_LEVEL(reel_xent_f32_second)
+
+/* Sums over the classes, of sixteen rows or in sixteen lanes: of[XENT_TIES], ... Those of exponentials are in units. */
+typedef struct xent_f32_sums {
+    double of[XENT_SUMS][REEL_LANES_F32];
+} xent_f32_sums;
+
+/* What the loops need of the row of each lane. All members are floats: see reel_xent_f32_row_alone(). */
+typedef struct xent_f32_rows {
+    float max[REEL_LANES_F32];
+    float upstream[2][REEL_LANES_F32];
+    float slope[REEL_LANES_F32];                    /* u S / D, times the exponentials' unit       */
+    float slope_more[REEL_LANES_F32];               /* how much more it is, of itself              */
+    float top[2][REEL_LANES_F32], fall[REEL_LANES_F32]; /* u S p of the largest class is the sum of the three */
+    float log[2][REEL_LANES_F32];                   /* log1p(x)                                    */
+    float mean[2][REEL_LANES_F32];                  /* sum p v                                     */
+} xent_f32_rows;
+
+/* Where the groups lie. NULL: not there, or not wanted. */
+typedef struct xent_f32_groups {
+    int          groups;
+    const float *z, *y, *v;
+    float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
+} xent_f32_groups;
+
+/* ---- cross_entropy_f32_loops.c: over groups. Sums are added to. ---------------------------------------- */
+
+void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]);
+void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
+void reel_xent_f32_add_labels(const xent_f32_groups *at, xent_f32_sums *sums);             /* y            */
+void reel_xent_f32_add_products(const xent_f32_groups *at, xent_f32_sums *sums);           /* y z          */
+void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows);          /* u S p        */
+void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y)  */
+void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);   /* u (-log p)   */
+void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows);           /* u S p (v - sum p v) */
+
+/* ---- cross_entropy_f32.c ------------------------------------------------------------------------------- */
+
+/* Sums of nothing; then what the job sums over the classes, and what it writes. */
+void reel_xent_f32_no_sums(const reel_xent_job *job, xent_f32_sums *sums);
+void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float max[REEL_LANES_F32],
+                               xent_f32_sums *sums);
+void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows);
+
+/* Of a panel: the rows of which a quantity (the loss, the gradient, the one into the labels, the second derivative) cannot
+ * be had in f32, a bit each. */
+enum { XENT_F32_QUANTITIES = 4 };
+typedef struct xent_f32_unsuited {
+    unsigned rows[XENT_F32_QUANTITIES];
+} xent_f32_unsuited;
+
+/* From the sums of a panel's rows, in lanes `first` on, and their largest logits in `rows`, to what each row needs. For
+ * XENT_DISTANCE there is sum y z. */
+void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, int first, reel_xent_panel *panel,
+                          xent_rows *rows, xent_f32_unsuited *unsuited);
+
+/* Eight rows' numbers for lanes `first` on; and one of these rows' for all lanes. */
+void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int first, xent_f32_rows *lanes);
+void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *alone);
+
+/* u (p - 1), the gradient at eight rows' integer labels, from the logits there. */
+void reel_xent_f32_at_labels(const xent_rows *rows, const float z[REEL_LANES], float gradient[REEL_LANES]);
+
+/* Along: one panel. Across: two, of eight rows each. They set the values and write what the job asks for. */
+void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited);
+void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xent_f32_unsuited unsuited[2]);
+
+/* ---- Operands ------------------------------------------------------------------------------------------ */
+
+/* Which of the results the gradient into the labels is: the second, or the only one. */
+static inline int xent_f32_label_out(const reel_xent_job *job)
+{
+    return job->array[REEL_XENT_LABEL_OUT].data ? REEL_XENT_LABEL_OUT : REEL_XENT_OUT;
+}
+
+/* What is written into a row that does not count, instead of its results. */
+static inline float xent_f32_instead(enum reel_xent_fate fate)
+{
+    return fate == REEL_XENT_SPOILT ? NAN : 0;
+}
+
+#endif

@@ -1,0 +1,274 @@
+/* Rows one by one, with sixteen classes in the lanes. cross_entropy_f32.h tells the rest.
+ *
+ * Classes that lie apart are gathered: eight rows together, as their numbers are neighbours in memory then. */
+#include "ops/kernels/cross_entropy_f32.h"
+#include "ops/kernels/cross_entropy_formulas.h"
+#include "core/dtype.h"
+
+#include <float.h>
+#include <string.h>
+
+enum { ALONG_TILE = 1024, ALONG_APART = ALONG_TILE / REEL_XENT_ROWS };
+
+/* Some classes: whole groups, or at the end what is left, fewer than sixteen. */
+typedef struct along_stretch {
+    int64_t first;
+    int     count;
+} along_stretch;
+
+/* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight. */
+typedef struct along_room {
+    float z[ALONG_TILE], y[ALONG_TILE], v[ALONG_TILE], out[ALONG_TILE], label_out[ALONG_TILE];
+} along_room;
+
+/* A panel at work. */
+typedef struct along_panel {
+    const reel_xent_job   *job;
+    const reel_xent_panel *panel;
+    int                    first, end;              /* the rows in hand                            */
+    bool                   apart;                   /* the logits' classes do not lie side by side */
+    along_room            *room;
+    float                  max[REEL_XENT_ROWS], label_z[REEL_XENT_ROWS];
+} along_panel;
+
+/* ---- Stretches ------------------------------------------------------------------------------------------- */
+
+/* The next stretch; false behind the last class. It begins with one of no classes before the first. */
+static bool along_next(const along_panel *at, along_stretch *s)
+{
+    s->first += s->count;
+    int64_t left = at->job->classes - s->first, whole = left - left % REEL_LANES_F32;
+    int most = at->apart ? ALONG_APART : ALONG_TILE;
+    s->count = (int)(whole == 0 ? left : whole < most ? whole : most);
+    return left > 0;
+}
+
+/* The next rows: one, or where they are gathered all of them. It begins with none before the first. */
+static bool along_next_rows(along_panel *at)
+{
+    at->first = at->end;
+    at->end = at->apart ? at->panel->rows : at->first + 1;
+    return at->first < at->panel->rows;
+}
+
+/* for (ALONG_EACH_ROW(row, at)): of those in hand, the ones that count. */
+#define ALONG_EACH_ROW(row, at)                                                                                        \
+    int row = (at)->first - 1; (row = along_counting(at, row + 1)) < (at)->end;
+
+static int along_counting(const along_panel *at, int row)
+{
+    while (row < at->end && at->panel->fate[row] != REEL_XENT_COUNTS)
+        row++;
+    return row;
+}
+
+static int along_groups(along_stretch s)
+{
+    return (s.count + REEL_LANES_F32 - 1) / REEL_LANES_F32;
+}
+
+static char *along_start(const along_panel *at, enum reel_xent_operand which, int row, int64_t class)
+{
+    int64_t element = at->panel->row[which][row] + class * at->job->array[which].step;
+    return (char *)at->job->array[which].data + element * (int64_t)sizeof(float);
+}
+
+static bool along_lies_well(const along_panel *at, enum reel_xent_operand which, along_stretch s)
+{
+    return at->job->array[which].step == 1 && s.count % REEL_LANES_F32 == 0;
+}
+
+static float *along_place(const along_panel *at, float *room, int row)
+{
+    return at->apart ? room + row * ALONG_APART : room;
+}
+
+/* From memory into the room, or back: all rows in hand, sixteen classes of each in turn. */
+static void along_copy(const along_panel *at, enum reel_xent_operand which, along_stretch s, float *room, bool back)
+{
+    const int64_t step = at->job->array[which].step;
+    for (int k = 0; k < s.count; k += REEL_LANES_F32)
+        for (ALONG_EACH_ROW(row, at)) {
+            int count = s.count - k < REEL_LANES_F32 ? s.count - k : REEL_LANES_F32;
+            float *near = along_place(at, room, row) + k;
+            void *far = along_start(at, which, row, s.first + k);
+            if (back)
+                reel_convert_strided(REEL_F32, far, step, REEL_F32, near, 1, count);
+            else
+                reel_convert_strided(REEL_F32, near, 1, REEL_F32, far, step, count);
+        }
+}
+
+/* Into the room what cannot be used where it lies, with the last group filled up. */
+static void along_gather(const along_panel *at, enum reel_xent_operand which, along_stretch s, float filling, float *room)
+{
+    if (!at->job->array[which].data || along_lies_well(at, which, s))
+        return;
+    along_copy(at, which, s, room, false);
+    for (ALONG_EACH_ROW(row, at))
+        for (int i = s.count; i < along_groups(s) * REEL_LANES_F32; i++)
+            along_place(at, room, row)[i] = filling;
+}
+
+static void along_gather_all(const along_panel *at, along_stretch s)
+{
+    along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
+    along_gather(at, REEL_XENT_LABELS, s, 0, at->room->y);
+    along_gather(at, REEL_XENT_DIRECTION, s, 0, at->room->v);
+}
+
+/* A row's stretch, where it lies or in the room. NULL where there is no such operand. */
+static float *along_floats(const along_panel *at, enum reel_xent_operand which, int row, along_stretch s, float *room)
+{
+    if (!at->job->array[which].data)
+        return NULL;
+    if (along_lies_well(at, which, s))
+        return (float *)(void *)along_start(at, which, row, s.first);
+    return along_place(at, room, row);
+}
+
+static xent_f32_groups along_operands(const along_panel *at, int row, along_stretch s)
+{
+    return (xent_f32_groups){.groups = along_groups(s),
+                             .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
+                             .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
+                             .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v)};
+}
+
+/* ---- Sums ------------------------------------------------------------------------------------------------ */
+
+static void along_find_largest(along_panel *at)
+{
+    float lanes[REEL_XENT_ROWS][REEL_LANES_F32];
+    for (ALONG_EACH_ROW(row, at))
+        for (int lane = 0; lane < REEL_LANES_F32; lane++)
+            lanes[row][lane] = -INFINITY;
+    for (along_stretch s = {0, 0}; along_next(at, &s);) {
+        along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
+        for (ALONG_EACH_ROW(row, at))
+            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), along_groups(s), lanes[row]);
+    }
+    for (ALONG_EACH_ROW(row, at)) {
+        at->max[row] = lanes[row][0];
+        for (int lane = 1; lane < REEL_LANES_F32; lane++)
+            at->max[row] = lanes[row][lane] > at->max[row] ? lanes[row][lane] : at->max[row];
+    }
+}
+
+static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes)
+{
+    xent_f32_groups operands = along_operands(at, row, s);
+    float max[REEL_LANES_F32];
+    for (int lane = 0; lane < REEL_LANES_F32; lane++)
+        max[lane] = at->max[row];
+    reel_xent_f32_add_classes(at->job, &operands, max, lanes);
+    int64_t label = at->panel->label[row] - s.first;
+    if (label < 0 || label >= s.count)
+        return;
+    at->label_z[row] = operands.z[label];
+    lanes->of[XENT_LABELS][0] = 1;
+    lanes->of[XENT_DISTANCE][0] = (double)operands.z[label];
+}
+
+/* As a tree. */
+static double along_join(const double lanes[REEL_LANES_F32])
+{
+    double sum[REEL_LANES_F32];
+    memcpy(sum, lanes, sizeof sum);
+    for (int step = REEL_LANES_F32 / 2; step > 0; step /= 2)
+        for (int lane = 0; lane < step; lane++)
+            sum[lane] += sum[lane + step];
+    return sum[0];
+}
+
+static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
+{
+    xent_f32_sums lanes[REEL_XENT_ROWS];
+    for (ALONG_EACH_ROW(row, at))
+        reel_xent_f32_no_sums(at->job, &lanes[row]);
+    for (along_stretch s = {0, 0}; along_next(at, &s);) {
+        along_gather_all(at, s);
+        for (ALONG_EACH_ROW(row, at))
+            along_add_stretch(at, row, s, &lanes[row]);
+    }
+    for (ALONG_EACH_ROW(row, at))
+        for (int kind = 0; kind < XENT_SUMS; kind++)
+            if (xent_wants_sum(at->job, kind))
+                sums->of[kind][row] = along_join(lanes[row].of[kind]);
+}
+
+/* ---- Results --------------------------------------------------------------------------------------------- */
+
+static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
+{
+    xent_f32_groups operands = along_operands(at, row, s);
+    operands.out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
+    operands.label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out);
+    reel_xent_f32_write(at->job, &operands, rows);
+    int64_t label = at->panel->label[row] - s.first;
+    if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
+        operands.out[label] = at_label;
+}
+
+static void along_put_back(const along_panel *at, along_stretch s)
+{
+    int label_out = xent_f32_label_out(at->job);
+    if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND) && !along_lies_well(at, REEL_XENT_OUT, s))
+        along_copy(at, REEL_XENT_OUT, s, at->room->out, true);
+    if (xent_wants(at->job, REEL_XENT_LABEL_GRADIENT) && !along_lies_well(at, label_out, s))
+        along_copy(at, label_out, s, at->room->label_out, true);
+}
+
+static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, const float at_label[REEL_LANES])
+{
+    _Alignas(64) xent_f32_rows alone[REEL_XENT_ROWS];
+    for (ALONG_EACH_ROW(row, at))
+        reel_xent_f32_row_alone(lanes, row, &alone[row]);
+    for (along_stretch s = {0, 0}; along_next(at, &s);) {
+        along_gather_all(at, s);
+        for (ALONG_EACH_ROW(row, at))
+            along_write_stretch(at, row, s, &alone[row], at_label[row]);
+        along_put_back(at, s);
+    }
+}
+
+/* Rows that do not count. */
+static void along_fill(const along_panel *at, enum reel_xent_operand which)
+{
+    for (int row = 0; row < at->panel->rows && at->job->array[which].data; row++) {
+        const float filling = xent_f32_instead(at->panel->fate[row]);
+        if (at->panel->fate[row] != REEL_XENT_COUNTS)
+            reel_convert_strided(REEL_F32, along_start(at, which, row, 0), at->job->array[which].step, REEL_F32, &filling, 0,
+                                 at->job->classes);
+    }
+}
+
+static void along_write(along_panel *at, const xent_rows *rows)
+{
+    _Alignas(64) xent_f32_rows lanes;
+    float at_label[REEL_LANES];
+    reel_xent_f32_lanes(at->job, rows, 0, &lanes);
+    reel_xent_f32_at_labels(rows, at->label_z, at_label);
+    for (at->end = 0; along_next_rows(at);)
+        along_write_rows(at, &lanes, at_label);
+    along_fill(at, REEL_XENT_OUT);
+    along_fill(at, REEL_XENT_LABEL_OUT);
+}
+
+void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited)
+{
+    _Alignas(64) xent_f32_sums sums;
+    _Alignas(64) xent_rows rows;
+    _Alignas(64) along_room room;
+    along_panel at = {.job = job, .panel = panel, .apart = job->array[REEL_XENT_LOGITS].step != 1, .room = &room};
+    reel_xent_f32_no_sums(job, &sums);
+    while (along_next_rows(&at)) {
+        along_find_largest(&at);
+        along_sum_rows(&at, &sums);
+    }
+    for (int row = 0; row < REEL_LANES; row++)
+        rows.max[row] = (double)at.max[row];
+    reel_xent_f32_finish(job, &sums, 0, panel, &rows, unsuited);
+    if (job->array[REEL_XENT_OUT].data)
+        along_write(&at, &rows);
+}

@@ -1,0 +1,130 @@
+/* Sixteen lanes of f32, made of vectors as wide as the instruction set has them, beside the doubles of lanes.h. Whatever
+ * the width, sixteen numbers are worked on in the same way. */
+#ifndef REEL_OPS_KERNELS_LANES_F32_H
+#define REEL_OPS_KERNELS_LANES_F32_H
+
+#include "ops/kernels/lanes.h"
+
+enum { REEL_LANES_F32 = 16, REEL_WIDTH_F32 = REEL_VECTOR_BYTES / 4 };
+
+typedef int32_t  reel_mask_f32 __attribute__((vector_size(REEL_VECTOR_BYTES)));
+typedef uint32_t reel_bits_f32 __attribute__((vector_size(REEL_VECTOR_BYTES)));
+
+/* for (REEL_EACH_VECTOR_F32(i)) walks over sixteen lanes, REEL_WIDTH_F32 at a time. */
+#define REEL_EACH_VECTOR_F32(i) int i = 0; i < REEL_LANES_F32; i += REEL_WIDTH_F32
+
+REEL_INLINE void reel_put_f32(float *at, reel_vector_f32 x)
+{
+    memcpy(at, &x, sizeof x);
+}
+
+/* What a comparison tells of each lane. */
+#if REEL_VECTOR_BYTES == 64
+typedef __mmask16 reel_condition_f32;
+#else
+typedef reel_mask_f32 reel_condition_f32;
+#endif
+
+REEL_INLINE reel_condition_f32 reel_equal_f32(reel_vector_f32 a, reel_vector_f32 b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ);
+#else
+    return a == b;
+#endif
+}
+
+REEL_INLINE reel_condition_f32 reel_less_f32(reel_vector_f32 a, reel_vector_f32 b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
+#else
+    return a < b;
+#endif
+}
+
+REEL_INLINE reel_condition_f32 reel_same_bits_f32(reel_vector_f32 a, reel_vector_f32 b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
+#else
+    return (reel_mask_f32)a == (reel_mask_f32)b;
+#endif
+}
+
+/* a where the condition holds, else b. */
+REEL_INLINE reel_vector_f32 reel_choose_f32(reel_condition_f32 condition, reel_vector_f32 a, reel_vector_f32 b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector_f32)_mm512_mask_blend_ps(condition, (__m512)b, (__m512)a);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector_f32)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)condition);
+#else
+    return (reel_vector_f32)((condition & (reel_mask_f32)a) | (~condition & (reel_mask_f32)b));
+#endif
+}
+
+/* a where the condition holds, else 0; and the other way round. */
+REEL_INLINE reel_vector_f32 reel_where_f32(reel_condition_f32 condition, reel_vector_f32 a)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector_f32)_mm512_maskz_mov_ps(condition, (__m512)a);
+#else
+    return (reel_vector_f32)(condition & (reel_mask_f32)a);
+#endif
+}
+
+REEL_INLINE reel_vector_f32 reel_unless_f32(reel_condition_f32 condition, reel_vector_f32 a)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector_f32)_mm512_maskz_mov_ps((__mmask16)~condition, (__m512)a);
+#else
+    return (reel_vector_f32)(~condition & (reel_mask_f32)a);
+#endif
+}
+
+/* The larger; b where either is NaN. */
+REEL_INLINE reel_vector_f32 reel_larger_f32(reel_vector_f32 a, reel_vector_f32 b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector_f32)_mm512_max_ps((__m512)a, (__m512)b);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector_f32)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return reel_choose_f32(a > b, a, b);
+#endif
+}
+
+REEL_INLINE reel_vector_f32 reel_magnitude_f32(reel_vector_f32 x)
+{
+    return (reel_vector_f32)((reel_bits_f32)x & 0x7fffffffu);
+}
+
+/* a b + c rounded once, on the baseline too (but for a sum that lies almost halfway between two f32). */
+REEL_INLINE reel_vector_f32 reel_fused_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
+{
+#if REEL_VECTOR_BYTES >= 32
+    return reel_fma_f32(a, b, c);
+#else
+    typedef double wide __attribute__((vector_size(2 * REEL_VECTOR_BYTES)));
+    wide product = __builtin_convertvector(a, wide) * __builtin_convertvector(b, wide);
+    return __builtin_convertvector(product + __builtin_convertvector(c, wide), reel_vector_f32);
+#endif
+}
+
+/* The lower half of the lanes, or the upper one, as doubles. */
+REEL_INLINE reel_vector reel_widen_f32(reel_vector_f32 x, int half)
+{
+    float lanes[REEL_WIDTH_F32];
+    reel_put_f32(lanes, x);
+    return reel_load_f32(lanes + half * REEL_WIDTH);
+}
+
+/* What a + b lost when it was rounded to the sum (Knuth, "The Art of Computer Programming", volume 2, 4.2.2). */
+REEL_INLINE reel_vector_f32 reel_sum_rest_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 sum)
+{
+    reel_vector_f32 b_part = sum - a;
+    return (a - (sum - b_part)) + (b - b_part);
+}
+
+#endif
