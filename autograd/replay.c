@@ -1,6 +1,9 @@
 /* Sections of a tape: taken, pruned to what is needed, and played again. */
+#include "autograd/joint.h"
 #include "autograd/plain.h"
 #include "autograd/section.h"
+
+#include <stdlib.h>
 
 static reel_section failed_section(reel_tape *tape)
 {
@@ -146,6 +149,7 @@ static void forget_outputs(reel_tape *tape, uint32_t head)
 
 static void note_failure(reel_tape *tape, uint32_t head)
 {
+    head = reel_joint_give_up(tape, head);
     reel_tape_fail(tape, tape->here_file, tape->here_line, reel_node_at(tape, head)->op->name, "the op failed");
     tape->error = REEL_REPLAY_ERROR;
     tape->failed_call = head;
@@ -167,40 +171,75 @@ static uint32_t replay_fixed(reel_tape *tape, uint32_t id, uint32_t to)
     return id;
 }
 
-/* Runs one call. Since a replay failed on this tape there may be values that are not computed. */
-static bool replay_call(reel_tape *tape, uint32_t head)
+/* What a replay runs: the calls of a section, or those that a pruned one has left. */
+typedef struct replay {
+    reel_tape      *tape;
+    uint32_t        from, to;
+    const uint32_t *call;                           /* NULL: all                                   */
+    uint32_t        calls;
+} replay;
+
+static int compare_ids(const void *a, const void *b)
 {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool replay_runs(const replay *run, uint32_t id)
+{
+    if (!run->call)
+        return id < run->to;
+    return bsearch(&id, run->call, run->calls, sizeof id, compare_ids) != NULL;
+}
+
+/* Whether a later call of this replay computes this one, too: see joint.h. */
+static bool replay_waits(const replay *run, uint32_t head)
+{
+    const reel_node *node = reel_node_at(run->tape, head);
+    return node->joined && !node->kernel && !run->tape->gaps && replay_runs(run, node->joined) &&
+           reel_node_at(run->tape, node->joined)->generation == node->generation && reel_joint_wait(run->tape, head);
+}
+
+/* Runs one call. Since a replay failed on this tape there may be values that are not computed. */
+static bool replay_call(const replay *run, uint32_t head)
+{
+    reel_tape *tape = run->tape;
     const reel_node *node = reel_node_at(tape, head);
     const uint32_t *input = reel_node_inputs(node);
     for (uint32_t i = 0; tape->gaps && i < node->inputs; i++)
         if (!(reel_node_at(tape, input[i])->flags & REEL_NODE_COMPUTED))
             return reel_tape_fail(tape, node->file, node->line, node->op->name,
                                   "input %u is not computed: the replay that computes it failed", i + 1);
-    return reel_execute(tape, head);
+    if (replay_waits(run, head))
+        return true;
+    if (!reel_execute(tape, head))
+        return false;
+    if (tape->waiting_count)
+        reel_joint_settle(tape, head);
+    return true;
 }
 
-static bool replay_calls(const reel_section *section, const uint32_t *call, uint32_t count)
+static bool replay_kept(const replay *run)
 {
-    reel_tape *tape = section->tape;
-    for (uint32_t i = 0; i < count; i++)
-        if (!replay_call(tape, call[i])) {
-            note_failure(tape, call[i]);
-            for (; i < count; i++)
-                forget_outputs(tape, call[i]);
+    for (uint32_t i = 0; i < run->calls; i++)
+        if (!replay_call(run, run->call[i])) {
+            note_failure(run->tape, run->call[i]);
+            for (; i < run->calls; i++)
+                forget_outputs(run->tape, run->call[i]);
             return false;
         }
     return true;
 }
 
-static bool replay_all(const reel_section *section)
+static bool replay_all(const replay *run)
 {
-    reel_tape *tape = section->tape;
-    for (uint32_t id = section->from; id < section->to; id++) {
+    reel_tape *tape = run->tape;
+    for (uint32_t id = run->from; id < run->to; id++) {
         if (!tape->gaps)
-            id = replay_fixed(tape, id, section->to);
-        if (id < section->to && is_call(reel_node_at(tape, id)) && !replay_call(tape, id)) {
+            id = replay_fixed(tape, id, run->to);
+        if (id < run->to && is_call(reel_node_at(tape, id)) && !replay_call(run, id)) {
             note_failure(tape, id);
-            for (; id < section->to; id++)
+            for (; id < run->to; id++)
                 if (is_call(reel_node_at(tape, id)))
                     forget_outputs(tape, id);
             return false;
@@ -232,5 +271,7 @@ bool reel_tape_replay_at(REEL_PLACE, reel_section section)
     if (!mends(&section, note))
         return false;
     tape->error = REEL_FINE;
-    return note && note->pruned ? replay_calls(&section, note->call, note->kept) : replay_all(&section);
+    bool pruned = note && note->pruned;
+    const replay run = {tape, section.from, section.to, pruned ? note->call : NULL, pruned ? note->kept : 0};
+    return pruned ? replay_kept(&run) : replay_all(&run);
 }

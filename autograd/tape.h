@@ -61,6 +61,7 @@ typedef struct reel_node {
     uint32_t    reader;                             /* the last search that marked this base       */
     uint32_t    inputs;
     int32_t     line;
+    uint32_t    joined;                             /* the later call that can compute this one, too (joint.c) */
     struct reel_node *base;
     struct reel_node *gradient;                     /* in a sweep: the sum of what has arrived     */
     union {
@@ -78,6 +79,8 @@ typedef struct reel_piece {
     struct reel_piece *next;
     size_t             bytes;
 } reel_piece;
+
+enum { REEL_JOINT_MOST = 8 };
 
 enum reel_error_kind { REEL_FINE, REEL_ERROR, REEL_REPLAY_ERROR };
 
@@ -127,6 +130,8 @@ struct reel_tape {
     enum reel_error_kind error;
     uint32_t             failed_call;               /* where the last replay failed                */
     bool                 gaps;                      /* a replay has failed: some values are not computed */
+    uint32_t             waiting[REEL_JOINT_MOST];  /* in a replay: calls that wait for those they are joined with */
+    int                  waiting_count;
     bool                 rewound;                   /* ... since the error, to a mark before it    */
     char                 message[REEL_ERROR_BYTES];
 };

@@ -15,6 +15,7 @@
  * In TENSORFLOW semantics S is 1 in the derivatives and not a function of y; so mixed is -U A v there, and
  * the derivatives of that have S = 0. */
 #include "ops/cross_entropy.h"
+#include "autograd/joint.h"
 #include "core/shape.h"
 #include "ops/op.h"
 
@@ -111,6 +112,27 @@ static reel_tensor loss_into_upstream(reel_tensor target, const reel_op *op, enu
 
 /* ---- First order ------------------------------------------------------------------------------- */
 
+/* Whether the gradient was recorded as one call, in the loss's own dtype, and the loss is no product with a row's weight. */
+static bool loss_can_be_joined(const reel_call *call, reel_tensor gradient, const reel_op *op)
+{
+    const reel_cross_entropy *attributes = call->attributes;
+    return gradient.tape && !reel_failed(gradient.tape) && !attributes->row_weights &&
+           reel_node_at(gradient.tape, gradient.node)->op == op && reel_dtype_of(gradient) == reel_dtype_of(call->output[0]);
+}
+
+/* A replay computes the loss with its gradients, in one go: in f32 with both, else with one of them. */
+static void loss_join(const reel_call *call, const reel_tensor dx[])
+{
+    const reel_cross_entropy *attributes = call->attributes;
+    bool in_f32 = reel_dtype_of(call->output[0]) == REEL_F32 && !attributes->class_weights && attributes->label_smoothing == 0;
+    bool logits = loss_can_be_joined(call, dx[0], &reel_op_softmax_cross_entropy_gradient);
+    bool labels = loss_can_be_joined(call, dx[1], &reel_op_softmax_cross_entropy_label_gradient);
+    if (labels && logits && in_f32 && reel_join(dx[0], dx[1]))
+        reel_join(call->output[0], dx[1]);
+    else if (logits || labels)
+        reel_join(call->output[0], logits ? dx[0] : dx[1]);
+}
+
 static void loss_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     struct loss_parts parts = loss_parts_of(call);
@@ -119,6 +141,7 @@ static void loss_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor 
         dx[0] = loss_into(parts.logits, LOSS_GRADIENT, parts);
     if (wanted[1])
         dx[1] = loss_into(parts.labels, LOSS_LABEL_GRADIENT, parts);
+    loss_join(call, dx);
 }
 
 /* Of two contributions, either of which may be none. */

@@ -1,7 +1,7 @@
 /* Preparing a run of a softmax cross-entropy op: strides of all arrays over the rows and along the classes,
  * the labels' smoothing, and the weight of a mean. */
 #include "ops/cross_entropy_run.h"
-#include "autograd/tape.h"
+#include "autograd/joint.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/kernels/pair.h"
@@ -79,8 +79,8 @@ static void prepare_arrays(reel_xent_run *run, const reel_call *call, const reel
 {
     reel_xent_inputs in = reel_xent_inputs_of(run->attributes);
     reel_shape rows = reel_xent_rows_shape(shape);
-    bool sparse = run->attributes->sparse, by_row = run->job.quantity & REEL_XENT_BY_ROW;
-    bool label_values = !(run->job.quantity & (REEL_XENT_LABEL_GRADIENT | REEL_XENT_MIXED));
+    bool sparse = run->attributes->sparse, by_row = run->attributes->quantity & REEL_XENT_BY_ROW;
+    bool label_values = run->job.quantity & ~(unsigned)(REEL_XENT_LABEL_GRADIENT | REEL_XENT_MIXED);
     prepare_classes(run, REEL_XENT_LOGITS, &call->in[in.logits], shape);
     if (!sparse && label_values)
         prepare_classes(run, REEL_XENT_LABELS, &call->in[in.labels], shape);
@@ -91,9 +91,28 @@ static void prepare_arrays(reel_xent_run *run, const reel_call *call, const reel
     prepare_rows(run, REEL_XENT_INTEGERS, call, sparse ? in.labels : -1, &rows);
     prepare_rows(run, REEL_XENT_UPSTREAM, call, in.upstream, &rows);
     prepare_rows(run, REEL_XENT_ROW_WEIGHTS, call, in.row_weights, &rows);
-    run->by_row = by_row ? &call->out[0] : NULL;
-    if (!by_row || call->outputs == 2)
+    if (by_row)
+        run->by_row = &call->out[0];
+    if (!run->job.array[REEL_XENT_OUT].data && (!by_row || call->outputs == 2))
         prepare_classes(run, REEL_XENT_OUT, &call->out[call->outputs - 1], shape);
+}
+
+/* What is computed along: the loss, and beside the gradient into the labels the one into the logits. */
+static void prepare_joined(reel_xent_run *run, const reel_call *call, const reel_xent_shape *shape)
+{
+    const reel_node *node;
+    for (int i = 0; i < 2 && (node = reel_joined(call->tape, i)); i++) {
+        const reel_cross_entropy *attributes = node->attributes;
+        run->joined[i] = reel_node_array(node);
+        run->job.quantity |= attributes->quantity;
+        if (attributes->quantity == REEL_XENT_LOSS) {
+            run->by_row = &run->joined[i];
+            run->job.joint = true;
+            continue;
+        }
+        prepare_classes(run, REEL_XENT_LABEL_OUT, &call->out[0], shape);
+        prepare_classes(run, REEL_XENT_OUT, &run->joined[i], shape);
+    }
 }
 
 /* Joins dimensions of the rows over which all arrays step evenly, so that there is mostly one. */
@@ -221,6 +240,7 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     run->job.forgiven = attributes->tensorflow ? NAN : 0;
     run->block_rows = reel_xent_block_rows(run->job.classes);
     prepare_smoothing(&run->job, attributes);
+    prepare_joined(run, call, shape);
     prepare_arrays(run, call, shape);
     prepare_join_rows(run);
     run->job.f32 = prepare_is_f32(&run->job);

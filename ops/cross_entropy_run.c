@@ -8,6 +8,7 @@
  * and so the factor of row i in a gradient is u r_i, or u r_i / W. In EXACT semantics a row weight of 0 takes
  * its row out, whatever the row holds. */
 #include "ops/cross_entropy_run.h"
+#include "autograd/joint.h"
 #include "core/dtype.h"
 #include "ops/kernels/pair.h"
 
@@ -101,7 +102,7 @@ static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_p
 {
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
         bool there = r < panel->rows, counts = panel->fate[r] == REEL_XENT_COUNTS;
-        panel->value[0][r] *= panel->late[r];
+        panel->value[0][r] *= run->job.joint ? 1 : panel->late[r];
         if (!there || !counts) {
             panel->value[0][r] = there && panel->fate[r] == REEL_XENT_SPOILT ? NAN : 0;
             panel->value[1][r] = 0;
@@ -160,11 +161,20 @@ static void run_reduce(const reel_xent_run *run, int64_t blocks)
     reel_convert(run->by_row->dtype, run->by_row->data, REEL_F64, &result, 1);
 }
 
+/* An error is the first call's that meets it. */
+static bool run_check_labels(const reel_call *call, const reel_xent_shape *shape)
+{
+    const reel_node *joined = reel_joined(call->tape, 0);
+    reel_call first = *call;
+    first.op = joined ? joined->op : call->op;
+    return reel_xent_check_labels(&first, shape);
+}
+
 bool reel_xent_forward(const reel_call *call)
 {
     reel_xent_run run;
     reel_xent_shape shape = reel_xent_shape_of(call->attributes, &call->in[0], &call->in[1]);
-    if (!reel_xent_check_labels(call, &shape))
+    if (!run_check_labels(call, &shape))
         return false;
     reel_xent_prepare(&run, call, &shape);
     if (run.uniform && run.rows > 0) {

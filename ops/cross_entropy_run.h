@@ -18,6 +18,7 @@ typedef struct reel_xent_run {
     const reel_cross_entropy *attributes;
     const reel_array         *array[REEL_XENT_ARRAYS];  /* NULL: not there                         */
     const reel_array         *by_row;               /* the output with one number a row, or NULL   */
+    reel_array                joined[2];            /* results of calls that are computed along    */
     reel_xent_job             job;
     int64_t                   rows, block_rows;
     int                       panels, panel_rows;   /* at once, and the rows of each               */
