@@ -22,9 +22,7 @@ void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *
 {
     reel_xent_f32_add_exponentials(at, max, sums);
     if (at->y && xent_wants_labels(job))
-        reel_xent_f32_add_labels(at, sums);
-    if (at->y && xent_wants(job, REEL_XENT_LOSS))
-        reel_xent_f32_add_products(at, sums);
+        reel_xent_f32_add_labels(at, xent_wants(job, REEL_XENT_LOSS), sums);
 }
 
 void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)

@@ -1,7 +1,7 @@
 /* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
  * cross_entropy_rows.h has the formulas. f32 has few digits to lose, so a number that all classes of a row meet is the
  * sum of two f32 here, and so is u S p; sums over the classes are in f64, and so is what becomes of a row's sums
- * (cross_entropy_finish.c). An exponential costs less than the memory to keep it in: sums and results each compute theirs.
+ * (cross_entropy_finish.c).
  *
  * The numbers lie in groups of sixteen, one a lane:
  *
@@ -31,7 +31,6 @@
 #define reel_xent_f32_largest         REEL_AT_LEVEL(reel_xent_f32_largest)
 #define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
 #define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
-#define reel_xent_f32_add_products    REEL_AT_LEVEL(reel_xent_f32_add_products)
 #define reel_xent_f32_softmax         REEL_AT_LEVEL(reel_xent_f32_softmax)
 #define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
 #define reel_xent_f32_label_gradient  REEL_AT_LEVEL(reel_xent_f32_label_gradient)
@@ -57,6 +56,7 @@ typedef struct xent_f32_rows {
 typedef struct xent_f32_groups {
     int          groups;
     const float *z, *y, *v;
+    float       *power, *rise;                      /* of the exponentials: from the sums for the results */
     float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
 } xent_f32_groups;
 
@@ -64,8 +64,7 @@ typedef struct xent_f32_groups {
 
 void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]);
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
-void reel_xent_f32_add_labels(const xent_f32_groups *at, xent_f32_sums *sums);             /* y            */
-void reel_xent_f32_add_products(const xent_f32_groups *at, xent_f32_sums *sums);           /* y z          */
+void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
 void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows);          /* u S p        */
 void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y)  */
 void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);   /* u (-log p)   */

@@ -8,7 +8,8 @@ enum { ACROSS_NUMBERS = REEL_XENT_FEW * REEL_LANES_F32 };
 
 /* Groups: the sixteen rows' numbers of one class side by side. */
 typedef struct across_room {
-    float z[ACROSS_NUMBERS], y[ACROSS_NUMBERS], v[ACROSS_NUMBERS], out[ACROSS_NUMBERS], label_out[ACROSS_NUMBERS];
+    float z[ACROSS_NUMBERS], y[ACROSS_NUMBERS], v[ACROSS_NUMBERS], power[ACROSS_NUMBERS], rise[ACROSS_NUMBERS],
+        out[ACROSS_NUMBERS], label_out[ACROSS_NUMBERS];
 } across_room;
 
 /* ---- Turning --------------------------------------------------------------------------------------------- */
@@ -171,7 +172,7 @@ void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xe
     _Alignas(64) xent_rows rows[2];
     _Alignas(64) across_room room;
     float max[REEL_LANES_F32];
-    xent_f32_groups at = {.groups = (int)job->classes, .out = room.out, .label_out = room.label_out};
+    xent_f32_groups at = {.groups = (int)job->classes, .power = room.power, .rise = room.rise, .out = room.out, .label_out = room.label_out};
     at.z = across_turn(job, panel, REEL_XENT_LOGITS, room.z, false);
     at.y = across_turn(job, panel, REEL_XENT_LABELS, room.y, false);
     at.v = across_turn(job, panel, REEL_XENT_DIRECTION, room.v, false);

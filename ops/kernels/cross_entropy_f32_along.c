@@ -16,9 +16,11 @@ typedef struct along_stretch {
     int     count;
 } along_stretch;
 
-/* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight. */
+/* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight; and for the exponentials, of
+ * whole rows where they fit. */
 typedef struct along_room {
     float z[ALONG_TILE], y[ALONG_TILE], v[ALONG_TILE], out[ALONG_TILE], label_out[ALONG_TILE];
+    float power[REEL_XENT_KEPT], rise[REEL_XENT_KEPT];
 } along_room;
 
 /* A panel at work. */
@@ -27,6 +29,7 @@ typedef struct along_panel {
     const reel_xent_panel *panel;
     int                    first, end;              /* the rows in hand                            */
     bool                   apart;                   /* the logits' classes do not lie side by side */
+    bool                   kept;                    /* exponentials, from the sums for the results */
     along_room            *room;
     float                  max[REEL_XENT_ROWS], label_z[REEL_XENT_ROWS];
 } along_panel;
@@ -129,7 +132,9 @@ static float *along_floats(const along_panel *at, enum reel_xent_operand which, 
 
 static xent_f32_groups along_operands(const along_panel *at, int row, along_stretch s)
 {
-    return (xent_f32_groups){.groups = along_groups(s),
+    const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
+    int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_APART : 0;
+    return (xent_f32_groups){.groups = along_groups(s), .power = at->room->power + kept, .rise = at->room->rise + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                              .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v)};
@@ -202,6 +207,11 @@ static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
 static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
 {
     xent_f32_groups operands = along_operands(at, row, s);
+    xent_f32_sums again;
+    if (!at->kept && xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND)) {
+        reel_xent_f32_no_sums(at->job, &again);
+        reel_xent_f32_add_exponentials(&operands, rows->max, &again);
+    }
     operands.out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
     operands.label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out);
     reel_xent_f32_write(at->job, &operands, rows);
@@ -262,6 +272,7 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
     _Alignas(64) along_room room;
     along_panel at = {.job = job, .panel = panel, .apart = job->array[REEL_XENT_LOGITS].step != 1, .room = &room};
     reel_xent_f32_no_sums(job, &sums);
+    at.kept = panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) <= REEL_XENT_KEPT / REEL_LANES_F32;
     while (along_next_rows(&at)) {
         along_find_largest(&at);
         along_sum_rows(&at, &sums);

@@ -2,6 +2,8 @@
 #include "ops/kernels/cross_entropy_f32.h"
 #include "ops/kernels/exp_f32.h"
 
+#include <float.h>
+
 /* for (LOOPS_EACH_GROUP(at, i, groups)): lanes i ... of each group. */
 #define LOOPS_EACH_GROUP(at, i, groups)                                                                                \
     int64_t at = (i), end_ = (int64_t)(groups) * REEL_LANES_F32; at < end_; at += REEL_LANES_F32
@@ -32,11 +34,12 @@ void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]
     }
 }
 
-/* e^(z - m + more) */
-REEL_INLINE reel_exp_parts loops_exp(reel_vector_f32 z, reel_vector_f32 max, reel_vector_f32 more)
+/* e^(z - m). A logit is taken for one so far below the largest that neither sums nor gradients show it, if it is below
+ * that (`least`): -inf, too. */
+REEL_INLINE reel_exp_parts loops_exp(reel_vector_f32 logit, reel_vector_f32 max, reel_vector_f32 least)
 {
-    reel_vector_f32 d = z - max;
-    return reel_exp_f32(d, reel_sum_rest_f32(z, -max, d) + more);
+    reel_vector_f32 z = reel_larger_f32(least, logit), d = z - max;
+    return reel_exp_f32(d, reel_sum_rest_f32(z, -max, d));
 }
 
 /* Two doubles' vectors of sums from and to memory. */
@@ -55,34 +58,34 @@ REEL_INLINE void loops_give(double *sum, const reel_vector total[2])
 REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, const float *lanes_max, xent_f32_sums *sums,
                                         int i)
 {
-    const reel_vector_f32 max = loops_all(lanes_max, i), zero = {0};
+    const reel_vector_f32 max = loops_all(lanes_max, i), least = max + REEL_EXP_F32_LEAST;
     reel_vector others[2], others_v[2], ties_v[2];
-    reel_vector_f32 ties = zero;
+    reel_mask_f32 ties = {0};
     loops_take(sums->of[XENT_OTHERS] + i, others);
     if (with_v) {
         loops_take(sums->of[XENT_OTHERS_V] + i, others_v);
         loops_take(sums->of[XENT_TIES_V] + i, ties_v);
     }
     for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-        reel_vector_f32 z = reel_numbers_f32(at->z + k), v = with_v ? reel_numbers_f32(at->v + k) : zero;
+        reel_vector_f32 z = reel_numbers_f32(at->z + k);
         reel_condition_f32 tie = reel_equal_f32(z, max);
-        reel_exp_parts e = loops_exp(z, max, zero);
-        reel_vector_f32 power = reel_unless_f32(tie, e.power), tie_v = reel_where_f32(tie, v);
-        ties += reel_where_f32(tie, reel_spread_f32(1));
+        reel_exp_parts parts = loops_exp(z, max, least);
+        reel_vector_f32 e = reel_unless_f32(tie, reel_fma_f32(parts.rise, parts.power, parts.power));
+        reel_put_f32(at->power + k, parts.power);
+        reel_put_f32(at->rise + k, parts.rise);
+        ties = reel_count_f32(ties, tie);
+        for (LOOPS_EACH_HALF(half))
+            others[half] += reel_widen_f32(e, half);
+        if (!with_v)
+            continue;
+        reel_vector_f32 v = reel_numbers_f32(at->v + k), tie_v = reel_where_f32(tie, v);
         for (LOOPS_EACH_HALF(half)) {
-            reel_vector unit = reel_widen_f32(power, half), rise = reel_widen_f32(e.rise, half);
-            if (!with_v) {
-                others[half] += reel_multiply_add(rise, unit, unit);
-                continue;
-            }
-            reel_vector whole = reel_multiply_add(rise, unit, unit);
-            others[half] += whole;
-            others_v[half] = reel_multiply_add(whole, reel_widen_f32(v, half), others_v[half]);
+            others_v[half] = reel_multiply_add(reel_widen_f32(e, half), reel_widen_f32(v, half), others_v[half]);
             ties_v[half] += reel_widen_f32(tie_v, half);
         }
     }
     for (int lane = 0; lane < REEL_WIDTH_F32; lane++)
-        sums->of[XENT_TIES][i + lane] += (double)ties[lane];
+        sums->of[XENT_TIES][i + lane] += ties[lane];
     loops_give(sums->of[XENT_OTHERS] + i, others);
     if (with_v) {
         loops_give(sums->of[XENT_OTHERS_V] + i, others_v);
@@ -99,56 +102,60 @@ void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[R
             loops_add_exponentials(false, at, max, sums, i);
 }
 
-void reel_xent_f32_add_labels(const xent_f32_groups *at, xent_f32_sums *sums)
+REEL_INLINE void loops_add_labels(bool with_z, const xent_f32_groups *at, xent_f32_sums *sums, int i)
 {
-    for (REEL_EACH_VECTOR_F32(i)) {
-        reel_vector labels[2];
-        loops_take(sums->of[XENT_LABELS] + i, labels);
-        for (LOOPS_EACH_GROUP(k, i, at->groups))
-            for (LOOPS_EACH_HALF(half))
-                labels[half] += reel_load_f32(at->y + k + half * REEL_WIDTH);
-        loops_give(sums->of[XENT_LABELS] + i, labels);
-    }
+    reel_vector labels[2], distance[2];
+    loops_take(sums->of[XENT_LABELS] + i, labels);
+    if (with_z)
+        loops_take(sums->of[XENT_DISTANCE] + i, distance);
+    for (LOOPS_EACH_GROUP(k, i, at->groups))
+        for (LOOPS_EACH_HALF(half)) {
+            reel_vector y = reel_load_f32(at->y + k + half * REEL_WIDTH);
+            labels[half] += y;
+            if (with_z)
+                distance[half] = reel_multiply_add(y, reel_load_f32(at->z + k + half * REEL_WIDTH), distance[half]);
+        }
+    loops_give(sums->of[XENT_LABELS] + i, labels);
+    if (with_z)
+        loops_give(sums->of[XENT_DISTANCE] + i, distance);
 }
 
-void reel_xent_f32_add_products(const xent_f32_groups *at, xent_f32_sums *sums)
+void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums)
 {
-    for (REEL_EACH_VECTOR_F32(i)) {
-        reel_vector distance[2];
-        loops_take(sums->of[XENT_DISTANCE] + i, distance);
-        for (LOOPS_EACH_GROUP(k, i, at->groups))
-            for (LOOPS_EACH_HALF(half)) {
-                int64_t here = k + half * REEL_WIDTH;
-                distance[half] = reel_multiply_add(reel_load_f32(at->y + here), reel_load_f32(at->z + here), distance[half]);
-            }
-        loops_give(sums->of[XENT_DISTANCE] + i, distance);
-    }
+    for (REEL_EACH_VECTOR_F32(i))
+        if (with_z)
+            loops_add_labels(true, at, sums, i);
+        else
+            loops_add_labels(false, at, sums, i);
 }
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
-
-REEL_INLINE reel_condition_f32 loops_is_finite(reel_vector_f32 x)
-{
-    return reel_less_f32(reel_magnitude_f32(x), reel_spread_f32(INFINITY));
-}
 
 /* u S p, as the sum of two: all of its digits would not fit into one. */
 typedef struct loops_pair {
     reel_vector_f32 hi, lo;
 } loops_pair;
 
-REEL_INLINE loops_pair loops_softmax(const xent_f32_rows *rows, int i, reel_vector_f32 z)
+REEL_INLINE loops_pair loops_softmax(const xent_f32_groups *at, const xent_f32_rows *rows, int64_t k, int i)
 {
-    reel_exp_parts e = loops_exp(z, loops_all(rows->max, i), loops_all(rows->slope_more, i));
-    reel_vector_f32 unit = e.power * loops_all(rows->slope, i), p = reel_fused_f32(unit, e.rise, unit);
-    return (loops_pair){p, reel_fused_f32(unit, e.rise, unit - p)};
+    reel_vector_f32 unit = reel_numbers_f32(at->power + k) * loops_all(rows->slope, i), rise = reel_numbers_f32(at->rise + k);
+    reel_vector_f32 p = reel_fused_f32(unit, rise, unit), lo = reel_fused_f32(unit, rise, unit - p);
+    return (loops_pair){p, reel_fma_f32(unit, loops_all(rows->slope_more, i), lo)};
 }
 
 void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows)
 {
     for (REEL_EACH_VECTOR_F32(i))
-        for (LOOPS_EACH_GROUP(k, i, at->groups))
-            reel_put_f32(at->out + k, loops_softmax(rows, i, reel_numbers_f32(at->z + k)).hi);
+        for (LOOPS_EACH_GROUP(k, i, at->groups)) {
+            loops_pair p = loops_softmax(at, rows, k, i);
+            reel_put_f32(at->out + k, p.hi + p.lo);
+        }
+}
+
+/* The corrections of a sum; none where it overflowed, and they are NaN. */
+REEL_INLINE reel_vector_f32 loops_corrections(reel_vector_f32 rest)
+{
+    return reel_larger_f32(rest, reel_spread_f32(-FLT_MAX));
 }
 
 /* Of a confident row's largest class the fall below S comes last, so that all of its digits are left when S = y. */
@@ -159,13 +166,13 @@ void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows
         const reel_vector_f32 top = loops_all(rows->top[0], i), top_rest = loops_all(rows->top[1], i);
         const reel_vector_f32 fall = loops_all(rows->fall, i), max = loops_all(rows->max, i);
         for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-            reel_vector_f32 z = reel_numbers_f32(at->z + k), y = -reel_numbers_f32(at->y + k);
-            reel_condition_f32 tie = reel_equal_f32(z, max);
-            loops_pair p = loops_softmax(rows, i, z);
+            reel_vector_f32 y = -reel_numbers_f32(at->y + k);
+            reel_condition_f32 tie = reel_equal_f32(reel_numbers_f32(at->z + k), max);
+            loops_pair p = loops_softmax(at, rows, k, i);
             p = (loops_pair){reel_choose_f32(tie, top, p.hi), reel_choose_f32(tie, top_rest, p.lo)};
             reel_vector_f32 uy = y * u, uy_rest = reel_fused_f32(y, u_rest, reel_fused_f32(y, u, -uy));
             reel_vector_f32 sum = p.hi + uy, rest = (p.lo + uy_rest) + reel_sum_rest_f32(p.hi, uy, sum);
-            reel_put_f32(at->out + k, sum + reel_where_f32(loops_is_finite(sum), rest + reel_where_f32(tie, fall)));
+            reel_put_f32(at->out + k, sum + loops_corrections(rest + reel_where_f32(tie, fall)));
         }
     }
 }
@@ -182,18 +189,22 @@ void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows
             reel_vector_f32 rest = reel_sum_rest_f32(max, -z, fall) + log_rest;
             rest += reel_sum_rest_f32(fall, log, minus_log_p);
             rest = reel_fma_f32(rest, u, minus_log_p * u_rest);
-            rest = reel_where_f32(loops_is_finite(minus_log_p), rest);
-            reel_put_f32(at->label_out + k, reel_fused_f32(minus_log_p, u, rest));
+            reel_condition_f32 finite = reel_less_f32(minus_log_p, reel_spread_f32(INFINITY));
+            reel_put_f32(at->label_out + k, reel_fused_f32(minus_log_p, u, reel_where_f32(finite, rest)));
         }
     }
 }
 
+/* A huge v could show exponentials that are less than the least. */
 void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows)
 {
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
+        const reel_vector_f32 least = loops_all(rows->max, i) + REEL_EXP_F32_LEAST;
         for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-            loops_pair p = loops_softmax(rows, i, reel_numbers_f32(at->z + k));
+            reel_condition_f32 nothing = reel_less_f32(reel_numbers_f32(at->z + k), least);
+            loops_pair p = loops_softmax(at, rows, k, i);
+            p = (loops_pair){reel_unless_f32(nothing, p.hi), reel_unless_f32(nothing, p.lo)};
             reel_vector_f32 v = reel_numbers_f32(at->v + k), from = v - mean;
             reel_vector_f32 from_rest = reel_sum_rest_f32(v, -mean, from) - mean_rest;
             reel_vector_f32 rest = reel_fma_f32(p.hi, from_rest, p.lo * from);

@@ -95,8 +95,8 @@ typedef struct reel_xent_job {
 static inline int reel_xent_panel_rows(const reel_xent_job *job)
 {
     bool apart = job->f32 && job->array[REEL_XENT_LOGITS].step != 1;
-    int64_t kept = job->f32 ? 2 * REEL_XENT_KEPT : REEL_XENT_KEPT;
-    int64_t fitting = job->across || apart || job->classes == 0 ? REEL_XENT_ROWS : kept / job->classes;
+    int64_t kept = job->f32 ? (job->classes + 15) & ~15 : job->classes;
+    int64_t fitting = job->across || apart || kept == 0 ? REEL_XENT_ROWS : REEL_XENT_KEPT / kept;
     return fitting < 1 ? 1 : fitting < REEL_XENT_ROWS ? (int)fitting : REEL_XENT_ROWS;
 }
 

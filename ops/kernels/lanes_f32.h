@@ -83,6 +83,16 @@ REEL_INLINE reel_vector_f32 reel_unless_f32(reel_condition_f32 condition, reel_v
 #endif
 }
 
+/* Counts in each lane how often the condition holds. */
+REEL_INLINE reel_mask_f32 reel_count_f32(reel_mask_f32 count, reel_condition_f32 condition)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_mask_f32)_mm512_mask_add_epi32((__m512i)count, condition, (__m512i)count, _mm512_set1_epi32(1));
+#else
+    return count - condition;                       /* -1 where it holds                           */
+#endif
+}
+
 /* The larger; b where either is NaN. */
 REEL_INLINE reel_vector_f32 reel_larger_f32(reel_vector_f32 a, reel_vector_f32 b)
 {
