@@ -31,7 +31,7 @@ BANNER = '''\
  *     cc -O2 program.c reel.c -lm -lpthread
  *
  * Everything is in here, reel.h too; programs include the reel.h (and reel_train.h) that came along. It is made of many
- * files by dist/amalgamate.py: change those. Matrices are multiplied by loops of its own, not by
+ * files by dist/amalgamate.py: change those. Matrices are multiplied by kernels of its own, not by
  * BLIS, and no PNG files are written.
  *
 {licence}

@@ -7,6 +7,7 @@
  * threads, each of which has scratch memory of its own. Sums over images run in parts that depend on their
  * number alone, so that no bit depends on the number of threads. */
 #include "ops/conv2d.h"
+#include "autograd/tape.h"
 #include "core/dtype.h"
 #include "core/shape.h"
 #include "ops/kernels/gemm.h"
@@ -92,9 +93,10 @@ static char *conv_x_room(const struct conv_run *run, int64_t piece)
 static void conv_multiply(struct conv_run *run, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row,
                           int64_t a_col, const void *b, int64_t b_row, int64_t b_col, bool add, void *c)
 {
+    reel_cpu_level cpu = run->call->tape->cpu;
     bool done = run->works_in == REEL_F64
-                    ? reel_gemm_f64(m, n, k, a, a_row, a_col, b, b_row, b_col, add, c, n, 1)
-                    : reel_gemm_f32(m, n, k, a, a_row, a_col, b, b_row, b_col, add, c, n, 1);
+                    ? reel_gemm_f64(cpu, m, n, k, a, a_row, a_col, b, b_row, b_col, add, c, n, 1)
+                    : reel_gemm_f32(cpu, m, n, k, a, a_row, a_col, b, b_row, b_col, add, c, n, 1);
     if (!done)
         __atomic_store_n(&run->failed, true, __ATOMIC_RELAXED);
 }

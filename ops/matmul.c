@@ -2,10 +2,11 @@
  *
  *     da = dy b'     db = a' dy     each summed over the leading dimensions that it was stretched along
  *
- * BLIS multiplies, reading transposed and strided operands where they lie; where b has few columns, a kernel
- * made for that does (ops/kernels/skinny.h). Rows of the results are divided among the tape's threads, which
- * changes no bit. The half types are widened to f32 in scratch memory, multiplied there and rounded once. So
- * are bytes, save for the skinny products, which read them as they are. */
+ * Transposed and strided operands are read where they lie, by BLIS or kernels of our own
+ * (ops/kernels/gemm.h), and where b has few columns by one made for that (ops/kernels/skinny.h). Rows of
+ * the results are divided among the tape's threads, which changes no bit. The half types are widened to
+ * f32 in scratch memory, multiplied there and rounded once. So are bytes, save for the skinny products,
+ * which read them as they are. */
 #include "ops/op.h"
 #include "autograd/tape.h"
 #include "core/dtype.h"
@@ -31,7 +32,8 @@ struct matmul_run {
     char                 *y;
     bool                  wide;                     /* f64, else f32                               */
     bool                  bytes;                    /* a is read as u8                             */
-    matmul_kernel         skinny;                   /* NULL: BLIS                                  */
+    matmul_kernel         skinny;                   /* NULL: gemm.h                                */
+    reel_cpu_level        cpu;
     bool                  failed;
 };
 
@@ -151,11 +153,12 @@ static bool matmul_matrix(const struct matmul_run *r, int64_t batch, int64_t fir
         return true;
     }
     if (r->wide)
-        return reel_gemm_f64(last - first, r->n, r->k, (const double *)r->a.data + a, r->a.row, r->a.column,
-                             (const double *)r->b.data + b, r->b.row, r->b.column, 0, (double *)r->y + y,
-                             r->n, 1);
-    return reel_gemm_f32(last - first, r->n, r->k, (const float *)r->a.data + a, r->a.row, r->a.column,
-                         (const float *)r->b.data + b, r->b.row, r->b.column, 0, (float *)r->y + y, r->n, 1);
+        return reel_gemm_f64(r->cpu, last - first, r->n, r->k, (const double *)r->a.data + a, r->a.row,
+                             r->a.column, (const double *)r->b.data + b, r->b.row, r->b.column, 0,
+                             (double *)r->y + y, r->n, 1);
+    return reel_gemm_f32(r->cpu, last - first, r->n, r->k, (const float *)r->a.data + a, r->a.row,
+                         r->a.column, (const float *)r->b.data + b, r->b.row, r->b.column, 0,
+                         (float *)r->y + y, r->n, 1);
 }
 
 /* Rows [begin, end) of all matrices, one below the other. */
@@ -194,7 +197,7 @@ static bool matmul_forward(const reel_call *call)
     if (y->count == 0)
         return true;
     struct matmul_run r = {
-        .leading = leading, .wide = y->dtype == REEL_F64,
+        .leading = leading, .wide = y->dtype == REEL_F64, .cpu = call->tape->cpu,
         .m = y->shape[y->rank - 2], .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1],
     };
     r.bytes = matmul_reads_bytes(a, b);

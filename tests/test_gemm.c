@@ -1,5 +1,6 @@
 /* Matrix products against a triple loop in long double, on every kind of layout; and the promise that the
- * bits of an element depend on its row of A and its column of B alone. */
+ * bits of an element depend on its row of A and its column of B alone. Of the library, which has BLIS or not,
+ * and of the micro-kernels of our own at every level that this CPU can run. */
 #include "ops/kernels/gemm.h"
 
 #include <check.h>
@@ -10,6 +11,14 @@
 #include <string.h>
 
 Suite *reel_suite_gemm(void);
+
+/* Of gemm_own.c. */
+extern __typeof__(reel_gemm_f32) own_gemm_f32;
+extern __typeof__(reel_gemm_f64) own_gemm_f64;
+
+/* What multiplies: the library, or micro-kernels of our own. */
+static bool gemm_own;
+static reel_cpu_level gemm_level;
 
 enum gemm_layout { GEMM_ROWS, GEMM_COLUMNS, GEMM_PADDED, GEMM_REVERSED, GEMM_SPREAD, GEMM_LAYOUTS };
 enum { GEMM_SAME_ROWS = GEMM_LAYOUTS, GEMM_SAME_COLUMNS, GEMM_ALL_LAYOUTS };
@@ -72,12 +81,14 @@ static gemm_operand gemm_new(bool wide, int64_t rows, int64_t cols, int layout)
 static void gemm_rows(gemm_operand a, gemm_operand b, double beta, gemm_operand c, int64_t from, int64_t m)
 {
     int64_t at_a = a.origin + from * a.row, at_c = c.origin + from * c.row;
-    bool ok = c.wide ? reel_gemm_f64(m, c.cols, a.cols, (double *)a.memory + at_a, a.row, a.col,
-                                     (double *)b.memory + b.origin, b.row, b.col, beta,
-                                     (double *)c.memory + at_c, c.row, c.col)
-                     : reel_gemm_f32(m, c.cols, a.cols, (float *)a.memory + at_a, a.row, a.col,
-                                     (float *)b.memory + b.origin, b.row, b.col, (float)beta,
-                                     (float *)c.memory + at_c, c.row, c.col);
+    __typeof__(&reel_gemm_f32) f32 = gemm_own ? own_gemm_f32 : reel_gemm_f32;
+    __typeof__(&reel_gemm_f64) f64 = gemm_own ? own_gemm_f64 : reel_gemm_f64;
+    bool ok = c.wide ? f64(gemm_level, m, c.cols, a.cols, (double *)a.memory + at_a, a.row, a.col,
+                           (double *)b.memory + b.origin, b.row, b.col, beta, (double *)c.memory + at_c,
+                           c.row, c.col)
+                     : f32(gemm_level, m, c.cols, a.cols, (float *)a.memory + at_a, a.row, a.col,
+                           (float *)b.memory + b.origin, b.row, b.col, (float)beta, (float *)c.memory + at_c,
+                           c.row, c.col);
     ck_assert(ok);
 }
 
@@ -348,12 +359,65 @@ START_TEST(gemm_threads_have_the_same_bits)
 }
 END_TEST
 
-Suite *reel_suite_gemm(void)
+static void gemm_of_library(void)
 {
-    Suite *suite = suite_create("gemm");
-    TCase *tests = tcase_create("gemm");
+    gemm_own = false;
+    gemm_level = reel_cpu_detect();
+}
+
+static void gemm_of_level(reel_cpu_level level)
+{
+    gemm_own = true;
+    gemm_level = level;
+}
+
+static void gemm_of_baseline(void) { gemm_of_level(REEL_CPU_BASELINE); }
+static void gemm_of_avx2(void)     { gemm_of_level(REEL_CPU_AVX2); }
+static void gemm_of_avx512(void)   { gemm_of_level(REEL_CPU_AVX512); }
+
+/* x y + sum as the level computes it. */
+static double gemm_term(bool wide, double x, double y, double sum)
+{
+    bool fused = gemm_level >= REEL_CPU_AVX2;
+    if (wide)
+        return fused ? fma(x, y, sum) : x * y + sum;
+    return fused ? fmaf((float)x, (float)y, (float)sum) : (float)x * (float)y + (float)sum;
+}
+
+/* c[i, j] + the terms in ascending order, in sums of 256 each. */
+static double gemm_promised(gemm_operand a, gemm_operand b, gemm_operand c, int64_t i, int64_t j)
+{
+    double total = gemm_get(c, i, j);
+    for (int64_t p = 0; p < a.cols;) {
+        double sum = 0;
+        for (int64_t end = p + 256; p < a.cols && p < end; p++)
+            sum = gemm_term(c.wide, gemm_get(a, i, p), gemm_get(b, p, j), sum);
+        total = c.wide ? total + sum : (float)total + (float)sum;
+    }
+    return total;
+}
+
+START_TEST(gemm_own_bits_are_those_promised)
+{
+    gemm_bits x = gemm_bits_new(_i);
+    gemm_operand expected = gemm_relaid(x.start, GEMM_ROWS);
+    for (int64_t i = 0; i < expected.rows; i++)
+        for (int64_t j = 0; j < expected.cols; j++) {
+            if (x.beta == 0)
+                gemm_set(expected, i, j, 0);
+            gemm_set(expected, i, j, gemm_promised(x.a, x.b, expected, i, j));
+        }
+    gemm_assert_same_bits(expected, x.whole);
+    free(expected.memory);
+    gemm_bits_free(x);
+}
+END_TEST
+
+static TCase *gemm_add_tests(Suite *suite, const char *name, void (*of)(void))
+{
+    TCase *tests = tcase_create(name);
     tcase_set_timeout(tests, 120);
-    tcase_add_loop_test(tests, gemm_equals_the_triple_loop, 0, 2 * GEMM_SHAPES);
+    tcase_add_checked_fixture(tests, of, NULL);
     tcase_add_loop_test(tests, gemm_every_small_shape, 0, 2);
     tcase_add_loop_test(tests, gemm_rows_alone_have_the_same_bits, 0, 4 * GEMM_CUT_SHAPES);
     tcase_add_loop_test(tests, gemm_columns_alone_have_the_same_bits, 0, 4 * GEMM_CUT_SHAPES);
@@ -362,5 +426,19 @@ Suite *reel_suite_gemm(void)
     tcase_add_loop_test(tests, gemm_empty_sizes, 0, 2);
     tcase_add_loop_test(tests, gemm_threads_have_the_same_bits, 0, 4);
     suite_add_tcase(suite, tests);
+    return tests;
+}
+
+Suite *reel_suite_gemm(void)
+{
+    static void (*const of_level[])(void) = {gemm_of_baseline, gemm_of_avx2, gemm_of_avx512};
+    static const char *const name[] = {"baseline", "avx2", "avx512"};
+    Suite *suite = suite_create("gemm");
+    TCase *library = gemm_add_tests(suite, "library", gemm_of_library);
+    tcase_add_loop_test(library, gemm_equals_the_triple_loop, 0, 2 * GEMM_SHAPES);
+    for (int level = 0; level <= (int)reel_cpu_detect(); level++) {
+        TCase *own = gemm_add_tests(suite, name[level], of_level[level]);
+        tcase_add_loop_test(own, gemm_own_bits_are_those_promised, 0, 4 * GEMM_CUT_SHAPES);
+    }
     return suite;
 }

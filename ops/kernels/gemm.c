@@ -1,4 +1,4 @@
-/* Matrix products: BLIS's micro-kernels under loops of our own.
+/* Matrix products: micro-kernels, BLIS's or where it is not there our own (micro.h), under loops of our own.
  *
  *     C = A B  or  C += A B
  *
@@ -16,6 +16,7 @@
  * layout of A, B and C, nor a cut through the rows of C, nor the number of threads shows in a result.
  */
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/micro.h"
 
 #include <stdalign.h>
 #include <stddef.h>
@@ -60,6 +61,8 @@ struct gemm_kernel {
     int64_t left_width, right_width;                /* of packed slivers: rows and cols, or padded */
     bool    writes_rows;                            /* it is faster where rows of C are contiguous */
     void   *code, *context;                         /* BLIS's                                      */
+    reel_cpu_level    cpu;
+    const reel_micro *micro;                        /* our own, for the CPU                        */
     void  (*tile)(const gemm_kernel *kernel, int64_t m, int64_t n, int64_t k, const void *left,
                   const void *right, bool add, void *c, int64_t c_row, int64_t c_col);
     void  (*pack)(void *packed, int64_t width, int64_t lines, int64_t depth, const void *source,
@@ -126,40 +129,53 @@ GEMM_PACK(gemm_pack_f64, double, gemm_vector_f64, GEMM_LANES_F64, gemm_transpose
 
 #ifdef REEL_WITHOUT_BLIS
 
-/* A micro-kernel in plain C: a tile of four rows and two vectors, eight registers of sums. */
-enum { GEMM_PLAIN_ROWS = 4, GEMM_PLAIN_VECTORS = 2 };
-
-#define GEMM_TILE(name, real, vector, lanes)                                                         \
+/* Tiles that are not whole, or have no contiguous rows in C, are computed aside. */
+#define GEMM_TILE(name, real)                                                                        \
     static void name(const gemm_kernel *kernel, int64_t m, int64_t n, int64_t k, const void *left,   \
                      const void *right, bool add, void *target, int64_t c_row, int64_t c_col)        \
     {                                                                                                \
-        const real *a = left;                                                                        \
-        const vector *b = right;                                                                     \
-        vector sum[GEMM_PLAIN_ROWS][GEMM_PLAIN_VECTORS] = {{{0}}};                                   \
-        for (int64_t p = 0; p < k; p++, a += GEMM_PLAIN_ROWS, b += GEMM_PLAIN_VECTORS)               \
-            for (int i = 0; i < GEMM_PLAIN_ROWS; i++)                                                \
-                for (int j = 0; j < GEMM_PLAIN_VECTORS; j++)                                         \
-                    sum[i][j] += a[i] * b[j];                                                        \
+        const reel_micro *micro = kernel->micro;                                                     \
+        alignas(64) real sum[REEL_MICRO_BYTES / sizeof(real)];                                       \
+        if (m == micro->rows && n == micro->cols && c_col == 1) {                                    \
+            micro->run(k, left, right, add, target, c_row);                                          \
+            return;                                                                                  \
+        }                                                                                            \
+        micro->run(k, left, right, false, sum, micro->cols);                                         \
         for (int64_t i = 0; i < m; i++)                                                              \
             for (int64_t j = 0; j < n; j++) {                                                        \
-                real *c = (real *)target + i * c_row + j * c_col, total = sum[i][j / lanes][j % lanes]; \
+                real *c = (real *)target + i * c_row + j * c_col, total = sum[i * micro->cols + j];  \
                 *c = add ? *c + total : total;                                                       \
             }                                                                                        \
-        (void)kernel;                                                                                \
     }
 
-GEMM_TILE(gemm_tile_f32, float, gemm_vector_f32, GEMM_LANES_F32)
-GEMM_TILE(gemm_tile_f64, double, gemm_vector_f64, GEMM_LANES_F64)
+GEMM_TILE(gemm_tile_f32, float)
+GEMM_TILE(gemm_tile_f64, double)
 
 bool reel_gemm_ready(void)
 {
     return true;
 }
 
+/* Of f32 and of f64; where there is but one level, it is the baseline's. */
+static const reel_micro *gemm_micros(reel_cpu_level cpu)
+{
+#ifdef __x86_64__
+    static const reel_micro *const micros[] = {[REEL_CPU_BASELINE] = reel_micros_baseline,
+                                               [REEL_CPU_AVX2] = reel_micros_avx2,
+                                               [REEL_CPU_AVX512] = reel_micros_avx512};
+    return micros[cpu];
+#else
+    (void)cpu;
+    return reel_micros_baseline;
+#endif
+}
+
 static void gemm_tile_of(gemm_kernel *kernel)
 {
-    kernel->rows = kernel->left_width = GEMM_PLAIN_ROWS;
-    kernel->cols = kernel->right_width = GEMM_PLAIN_VECTORS * 16 / (int64_t)kernel->size;
+    const reel_micro *micro = &gemm_micros(kernel->cpu)[kernel->size == sizeof(double)];
+    kernel->micro = micro;
+    kernel->rows = kernel->left_width = micro->rows;
+    kernel->cols = kernel->right_width = micro->cols;
     kernel->writes_rows = true;
 }
 
@@ -360,21 +376,21 @@ static bool gemm_product(gemm_kernel kernel, int64_t m, int64_t n, int64_t k, ge
     return true;
 }
 
-bool reel_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col,
-                   const float *b, int64_t b_row, int64_t b_col, float beta, float *c, int64_t c_row,
-                   int64_t c_col)
+bool reel_gemm_f32(reel_cpu_level cpu, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row,
+                   int64_t a_col, const float *b, int64_t b_row, int64_t b_col, float beta, float *c,
+                   int64_t c_row, int64_t c_col)
 {
-    gemm_kernel kernel = {.size = sizeof *c, .tile = gemm_tile_f32, .pack = gemm_pack_f32};
+    gemm_kernel kernel = {.size = sizeof *c, .cpu = cpu, .tile = gemm_tile_f32, .pack = gemm_pack_f32};
     return gemm_product(kernel, m, n, k, (gemm_matrix){(const void *)a, a_row, a_col},
                         (gemm_matrix){(const void *)b, b_row, b_col}, beta != 0,
                         (gemm_target){(void *)c, c_row, c_col});
 }
 
-bool reel_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_row, int64_t a_col,
-                   const double *b, int64_t b_row, int64_t b_col, double beta, double *c, int64_t c_row,
-                   int64_t c_col)
+bool reel_gemm_f64(reel_cpu_level cpu, int64_t m, int64_t n, int64_t k, const double *a, int64_t a_row,
+                   int64_t a_col, const double *b, int64_t b_row, int64_t b_col, double beta, double *c,
+                   int64_t c_row, int64_t c_col)
 {
-    gemm_kernel kernel = {.size = sizeof *c, .tile = gemm_tile_f64, .pack = gemm_pack_f64};
+    gemm_kernel kernel = {.size = sizeof *c, .cpu = cpu, .tile = gemm_tile_f64, .pack = gemm_pack_f64};
     return gemm_product(kernel, m, n, k, (gemm_matrix){(const void *)a, a_row, a_col},
                         (gemm_matrix){(const void *)b, b_row, b_col}, beta != 0,
                         (gemm_target){(void *)c, c_row, c_col});
