@@ -1,11 +1,13 @@
 /* Dtypes: what they are, and conversion between all of them.
  *
- * Each pair of dtypes has one loop, and one expression makes all the loops: the source is read as the C
- * number that it is (DTYPE_READ), and DTYPE_TO_<dtype> picks the conversion by the type of that number. So
- * nothing passes through a type in the middle that would round it a second time.
+ * One expression makes all the loops: the source is read as the C number that it is (DTYPE_READ), and
+ * DTYPE_TO_<dtype> picks the conversion by the type of that number. Nothing passes through a type in the
+ * middle that would round it a second time.
  */
 #include "core/dtype.h"
 #include "core/half.h"
+
+#include <string.h>
 
 static const struct {
     const char *name;
@@ -72,7 +74,8 @@ static inline int32_t dtype_real_to_i32(double x)
 
 static inline uint8_t dtype_real_to_u8(double x)
 {
-    return (uint8_t)DTYPE_CLAMPED(x, 0.0, 255.0);
+    double positive = x > 0 ? x : 0;                /* 0 for a NaN, too                            */
+    return (uint8_t)(int32_t)(positive < 255 ? positive : 255);
 }
 
 /* INT64_MAX is no double: the next one above is 2^63. */
@@ -125,64 +128,99 @@ typedef uint8_t  dtype_U8;
 #define DTYPE_TO_I64(x)  DTYPE_PICK(x, dtype_real_to_i64, dtype_real_to_i64, dtype_integer_to_i64)
 #define DTYPE_TO_U8(x)   DTYPE_PICK(x, dtype_real_to_u8, dtype_real_to_u8, dtype_integer_to_u8)
 
-/* An empty statement that keeps a loop from becoming vectors: strided ones are not faster so, but far larger. */
-#define DTYPE_PLAIN_LOOP __asm__ volatile("")
-
-/* The loop of one pair. The contiguous case is written apart because it vectorises. */
-#define DTYPE_LOOP(to, from, expression)                                                             \
-    static void dtype_##from##_to_##to(void *restrict dst, int64_t dst_stride,                       \
-                                       const void *restrict src, int64_t src_stride, int64_t count)  \
+/* The loop of one pair. */
+#define DTYPE_HEAD(to, from)                                                                         \
+    static void dtype_##from##_to_##to(void *dst, int64_t dst_stride, const void *src, int64_t src_stride, int64_t n)
+#define DTYPE_LOOP(to, from)                                                                         \
+    DTYPE_HEAD(to, from)                                                                             \
     {                                                                                                \
         dtype_##to *y = dst;                                                                         \
-        const dtype_##from *p = src;                                                                 \
-        if (dst_stride == 1 && src_stride == 1) {                                                    \
-            for (int64_t i = 0; i < count; i++) {                                                    \
-                dtype_##from x = p[i];                                                               \
-                y[i] = expression;                                                                   \
-            }                                                                                        \
-        } else {                                                                                     \
-            for (int64_t i = 0; i < count; i++) {                                                    \
-                dtype_##from x = p[i * src_stride];                                                  \
-                y[i * dst_stride] = expression;                                                      \
-                DTYPE_PLAIN_LOOP;                                                                    \
-            }                                                                                        \
-        }                                                                                            \
+        const dtype_##from *x = src;                                                                 \
+        for (; n > 0; n--, y += dst_stride, x += src_stride)                                         \
+            *y = DTYPE_TO_##to(DTYPE_READ_##from(*x));                                               \
     }
 
-#define DTYPE_PAIR(to, from) DTYPE_LOOP(to, from, DTYPE_TO_##to(DTYPE_READ_##from(x)))
+/* ... with the contiguous case apart, which becomes vectors. */
+#define DTYPE_FAST_LOOP(to, from)                                                                    \
+    DTYPE_HEAD(to, from)                                                                             \
+    {                                                                                                \
+        dtype_##to *y = dst;                                                                         \
+        const dtype_##from *x = src;                                                                 \
+        if (dst_stride == 1 && src_stride == 1)                                                      \
+            _Pragma("omp simd")                                                                      \
+            for (int64_t i = 0; i < n; i++)                                                          \
+                y[i] = DTYPE_TO_##to(DTYPE_READ_##from(x[i]));                                       \
+        else                                                                                         \
+            for (; n > 0; n--, y += dst_stride, x += src_stride)                                     \
+                *y = DTYPE_TO_##to(DTYPE_READ_##from(*x));                                           \
+    }
 
-/* Each dtype, followed by all the others. */
-#define DTYPE_ROWS(ROW)                                                                              \
-    ROW(F16, BF16, F32, F64, I32, I64, U8)                                                           \
-    ROW(BF16, F16, F32, F64, I32, I64, U8)                                                           \
-    ROW(F32, F16, BF16, F64, I32, I64, U8)                                                           \
-    ROW(F64, F16, BF16, F32, I32, I64, U8)                                                           \
-    ROW(I32, F16, BF16, F32, F64, I64, U8)                                                           \
-    ROW(I64, F16, BF16, F32, F64, I32, U8)                                                           \
-    ROW(U8, F16, BF16, F32, F64, I32, I64)
+/* Numbers of one dtype, by their size: all bits are kept. */
+#define DTYPE_COPY(to)                                                                               \
+    DTYPE_HEAD(to, to)                                                                               \
+    {                                                                                                \
+        enum { SIZE = sizeof(dtype_##to) };                                                          \
+        if (dst_stride == 1 && src_stride == 1)                                                      \
+            memcpy(dst, src, (size_t)n * SIZE);                                                      \
+        else                                                                                         \
+            for (int64_t i = 0; i < n; i++)                                                          \
+                memcpy((char *)dst + i * dst_stride * SIZE, (const char *)src + i * src_stride * SIZE, SIZE); \
+    }
 
-#define DTYPE_LOOPS(to, a, b, c, d, e, f)                                                            \
-    DTYPE_LOOP(to, to, x)                                                                            \
-    DTYPE_PAIR(to, a) DTYPE_PAIR(to, b) DTYPE_PAIR(to, c)                                            \
-    DTYPE_PAIR(to, d) DTYPE_PAIR(to, e) DTYPE_PAIR(to, f)
+DTYPE_COPY(F16)
+DTYPE_COPY(F32)
+DTYPE_COPY(F64)
+DTYPE_COPY(U8)
 
-DTYPE_ROWS(DTYPE_LOOPS)
+/* Pairs with a loop of their own. The others go by way of f64, which holds every number of f16, bf16, i32 and u8. */
+#define DTYPE_FAST_PAIRS(PAIR)                                                                       \
+    PAIR(F16, F32) PAIR(F16, F64) PAIR(BF16, F32) PAIR(BF16, F64) PAIR(F32, F16) PAIR(F32, BF16)     \
+    PAIR(F32, F64) PAIR(F32, U8) PAIR(F64, F16) PAIR(F64, BF16) PAIR(F64, F32) PAIR(U8, F32)
+#define DTYPE_OTHER_PAIRS(PAIR)                                                                      \
+    PAIR(F16, I64) PAIR(BF16, I64) PAIR(F32, I32) PAIR(F32, I64) PAIR(F64, I32) PAIR(F64, I64)       \
+    PAIR(F64, U8) PAIR(I32, F32) PAIR(I32, F64) PAIR(I32, I64) PAIR(I64, F32) PAIR(I64, F64)         \
+    PAIR(I64, I32) PAIR(U8, F64) PAIR(U8, I64)
 
-typedef void dtype_loop(void *dst, int64_t dst_stride, const void *src, int64_t src_stride, int64_t count);
+DTYPE_FAST_PAIRS(DTYPE_FAST_LOOP)
+DTYPE_OTHER_PAIRS(DTYPE_LOOP)
 
-#define DTYPE_ENTRY(to, from) [REEL_##to][REEL_##from] = dtype_##from##_to_##to,
-#define DTYPE_ENTRIES(to, a, b, c, d, e, f)                                                          \
-    DTYPE_ENTRY(to, to) DTYPE_ENTRY(to, a) DTYPE_ENTRY(to, b) DTYPE_ENTRY(to, c)                     \
-    DTYPE_ENTRY(to, d) DTYPE_ENTRY(to, e) DTYPE_ENTRY(to, f)
+typedef void dtype_loop(void *dst, int64_t dst_stride, const void *src, int64_t src_stride, int64_t n);
 
-static dtype_loop *const dtype_loops[REEL_DTYPES][REEL_DTYPES] = {DTYPE_ROWS(DTYPE_ENTRIES)};
+#define DTYPE_ENTRY(to, from)        [REEL_##to][REEL_##from] = dtype_##from##_to_##to,
+#define DTYPE_COPY_ENTRY(dtype, as)  [REEL_##dtype][REEL_##dtype] = dtype_##as##_to_##as
+
+static dtype_loop *const dtype_loops[REEL_DTYPES][REEL_DTYPES] = {
+    DTYPE_FAST_PAIRS(DTYPE_ENTRY)
+    DTYPE_OTHER_PAIRS(DTYPE_ENTRY)
+    DTYPE_COPY_ENTRY(F16, F16), DTYPE_COPY_ENTRY(BF16, F16), DTYPE_COPY_ENTRY(F32, F32), DTYPE_COPY_ENTRY(F64, F64),
+    DTYPE_COPY_ENTRY(I32, F32), DTYPE_COPY_ENTRY(I64, F64), DTYPE_COPY_ENTRY(U8, U8),
+};
+
+/* By way of f64, a block at a time. */
+static void dtype_by_way(reel_dtype to, char *dst, int64_t dst_stride, reel_dtype from, const char *src,
+                         int64_t src_stride, int64_t count)
+{
+    enum { BLOCK = 64 };
+    double block[BLOCK];
+    const int64_t dst_step = dst_stride * (int64_t)reel_dtype_size(to);
+    const int64_t src_step = src_stride * (int64_t)reel_dtype_size(from);
+    for (int64_t i = 0; i < count; i += BLOCK) {
+        const int64_t n = count - i < BLOCK ? count - i : BLOCK;
+        reel_convert_strided(REEL_F64, block, 1, from, src + i * src_step, src_stride, n);
+        reel_convert_strided(to, dst + i * dst_step, dst_stride, REEL_F64, block, 1, n);
+    }
+}
 
 void reel_convert_strided(reel_dtype to, void *dst, int64_t dst_stride, reel_dtype from, const void *src,
                           int64_t src_stride, int64_t count)
 {
     dtype_loop *loop = dtype_loops[dtype_index(to)][dtype_index(from)];
+    if (count <= 0 || reel_dtype_size(to) == 0 || reel_dtype_size(from) == 0)
+        return;
     if (loop != NULL)
         loop(dst, dst_stride, src, src_stride, count);
+    else
+        dtype_by_way(to, dst, dst_stride, from, src, src_stride, count);
 }
 
 void reel_convert(reel_dtype to, void *dst, reel_dtype from, const void *src, int64_t count)

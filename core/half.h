@@ -19,6 +19,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Inside of a loop, whatever a compiler thinks of its length: a call in it would keep it from becoming vectors. */
+#define REEL_HALF static inline __attribute__((always_inline))
+
 static inline uint32_t reel_f32_bits(float x)
 {
     uint32_t bits;
@@ -50,7 +53,7 @@ static inline double reel_f64_of_bits(uint64_t bits)
 /* The exponent is raised by 112, the difference of the biases 127 and 15, and that of infinity and NaN once
  * more, to the top. A subnormal, 0.f 2^-14, is read as 1.f 2^-14, and 2^-14 is taken off; from all others 0,
  * which makes a NaN quiet. */
-static inline float reel_f16_to_f32(uint16_t half)
+REEL_HALF float reel_f16_to_f32(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     uint32_t magnitude = half & 0x7fff;
@@ -60,7 +63,7 @@ static inline float reel_f16_to_f32(uint16_t half)
     return reel_f32_of_bits(sign | reel_f32_bits(x));
 }
 
-static inline float reel_bf16_to_f32(uint16_t half)
+REEL_HALF float reel_bf16_to_f32(uint16_t half)
 {
     uint32_t bits = (uint32_t)half << 16;
     return reel_f32_of_bits(bits | ((half & 0x7fff) > 0x7f80 ? 0x400000u : 0));
@@ -70,7 +73,7 @@ static inline float reel_bf16_to_f32(uint16_t half)
  * |x| is less. Floats from 2^(e+13) on lie 2^(e-10) apart, as the f16 at x do; so in 2^(e+13) + |x| the lower
  * bits are |x| in units of the last place of f16, rounded, hidden bit included. With e held at 15, all from
  * 65520 on comes out as infinity or more. A NaN is more too, and gets its payload back. */
-static inline uint16_t reel_f32_to_f16(float x)
+REEL_HALF uint16_t reel_f32_to_f16(float x)
 {
     const uint32_t least = 113u << 23, most = 142u << 23;                       /* 2^-14, 2^15     */
     uint32_t bits = reel_f32_bits(x);
@@ -87,7 +90,7 @@ static inline uint16_t reel_f32_to_f16(float x)
 /* Adding just under a half of what is dropped, and one more where the kept part is odd, carries into the
  * kept part exactly where rounding to even goes up; a carry out of the fraction raises the exponent, up to
  * infinity. */
-static inline uint16_t reel_f32_to_bf16(float x)
+REEL_HALF uint16_t reel_f32_to_bf16(float x)
 {
     uint32_t bits = reel_f32_bits(x);
     uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
@@ -96,7 +99,7 @@ static inline uint16_t reel_f32_to_bf16(float x)
 
 /* The same from f64, to a format with `drop` bits less of fraction, whose normal numbers begin at the power
  * of two `least` and end with the binade of `most`. */
-static inline uint16_t reel_f64_to_half(double x, int drop, uint64_t least, uint64_t most)
+REEL_HALF uint16_t reel_f64_to_half(double x, int drop, uint64_t least, uint64_t most)
 {
     const uint64_t f64_infinity = 2047ull << 52, infinity = (most - least + (2ull << 52)) >> drop;
     uint64_t bits = reel_f64_bits(x);
@@ -110,20 +113,14 @@ static inline uint16_t reel_f64_to_half(double x, int drop, uint64_t least, uint
     return (uint16_t)((bits >> 48 & 0x8000) | (half < infinity ? half : infinity) | nan);
 }
 
-static inline uint16_t reel_f64_to_f16(double x)
+REEL_HALF uint16_t reel_f64_to_f16(double x)
 {
     return reel_f64_to_half(x, 42, 1009ull << 52, 1038ull << 52);               /* 2^-14, 2^15     */
 }
 
-static inline uint16_t reel_f64_to_bf16(double x)
+REEL_HALF uint16_t reel_f64_to_bf16(double x)
 {
     return reel_f64_to_half(x, 45, 897ull << 52, 1150ull << 52);                /* 2^-126, 2^127   */
 }
-
-/* Contiguous runs, for code that computes in f32 a block at a time. dst and src do not overlap. */
-void reel_f16_to_f32_run(float *dst, const uint16_t *src, int64_t count);
-void reel_bf16_to_f32_run(float *dst, const uint16_t *src, int64_t count);
-void reel_f32_to_f16_run(uint16_t *dst, const float *src, int64_t count);
-void reel_f32_to_bf16_run(uint16_t *dst, const float *src, int64_t count);
 
 #endif

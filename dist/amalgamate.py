@@ -50,6 +50,7 @@ BANNER = '''\
 #pragma clang diagnostic ignored "-Wunused-function"
 #else
 #pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"          /* omp simd: loops become vectors without it, too */
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"      /* not so where a file is seen alone */
 #pragma GCC optimize("fp-contract=off", "no-math-errno", "no-trapping-math")
 #ifdef __OPTIMIZE__

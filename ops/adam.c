@@ -44,6 +44,7 @@ static void adam_numbers(const void *attributes, double rate, double step, doubl
         TYPE new1 = (TYPE)number[ADAM_NEW1], beta2 = (TYPE)number[ADAM_BETA2];                       \
         TYPE new2 = (TYPE)number[ADAM_NEW2], rate = (TYPE)number[ADAM_RATE];                         \
         TYPE root = (TYPE)number[ADAM_ROOT], epsilon = (TYPE)number[ADAM_EPSILON];                   \
+        _Pragma("omp simd")                                                                          \
         for (int64_t i = 0; i < n; i++) {                                                            \
             TYPE g = decay != 0 ? gradient[i] + decay * w[i] : gradient[i];                          \
             m[i] += new1 * (g - m[i]);                                                               \

@@ -107,6 +107,7 @@ void reel_conv2d_unfold(const reel_conv2d_plan *p, const reel_array *x, int64_t 
             int64_t first = v->top * p->ow + v->left, last = (v->bottom - 1) * p->ow + v->right;     \
             TYPE *to = x + v->kh * p->w + v->kw;                                                     \
             conv_clear_edges(p, v, sizeof *u, (char *)u);                                            \
+            _Pragma("omp simd")                                                                      \
             for (int64_t i = first; i < last; i++)                                                   \
                 to[i] += u[i];                                                                       \
             return;                                                                                  \

@@ -28,6 +28,7 @@ static void global_norm_add(double sum[GLOBAL_NORM_LANES], const double *x, int6
 {
     int64_t i = 0;
     for (; i + GLOBAL_NORM_LANES <= n; i += GLOBAL_NORM_LANES)
+#pragma omp simd
         for (int lane = 0; lane < GLOBAL_NORM_LANES; lane++)
             sum[lane] += x[i + lane] * x[i + lane];
     for (; i < n; i++)

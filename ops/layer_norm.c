@@ -72,12 +72,17 @@ static void layer_norm_part(void *context, int64_t begin, int64_t end)
         reel_line from = reel_line_at(&run->x, i), to = reel_line_at(&run->y, i);
         int64_t at = 0;
         for (int64_t n; (n = reel_line_read(&from, block)) > 0; at += n) {
+#pragma omp simd
             for (int64_t j = 0; j < n; j++)
                 block[j] = ((block[j] - m.mean) - m.rest) * scale;
-            for (int64_t j = 0; run->weight && j < n; j++)
-                block[j] *= run->weight[at + j];
-            for (int64_t j = 0; run->bias && j < n; j++)
-                block[j] += run->bias[at + j];
+            if (run->weight)
+#pragma omp simd
+                for (int64_t j = 0; j < n; j++)
+                    block[j] *= run->weight[at + j];
+            if (run->bias)
+#pragma omp simd
+                for (int64_t j = 0; j < n; j++)
+                    block[j] += run->bias[at + j];
             reel_line_write(&to, block, n);
         }
     }

@@ -69,7 +69,7 @@ void reel_line_write(reel_line *line, const double *block, int64_t n)
 }
 
 /* sum + x = rounded + error, exactly (Knuth, The Art of Computer Programming 2, section 4.2.2). */
-static void two_sum(double *sum, double *error, double x)
+static inline __attribute__((always_inline)) void two_sum(double *sum, double *error, double x)
 {
     double rounded = *sum + x, of_x = rounded - *sum, of_sum = rounded - of_x;
     *error += (x - of_x) + (*sum - of_sum);
@@ -80,6 +80,7 @@ void reel_sum_add(reel_sum_lanes *lanes, const double *x, int64_t n)
 {
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)
+#pragma omp simd
         for (int lane = 0; lane < 8; lane++)
             two_sum(&lanes->sum[lane], &lanes->error[lane], x[i + lane]);
     for (int lane = 0; i < n; i++, lane++)

@@ -56,11 +56,13 @@ static bool max_pool_shape(reel_call *call, reel_output *out)
         const TYPE *restrict from, int32_t start, int32_t step, int32_t count, TYPE *restrict best,  \
         int32_t *restrict places)                                                                    \
     {                                                                                                \
+        _Pragma("omp simd")                                                                          \
         for (int32_t i = 0; i < count; i++) {                                                        \
             TYPE x = from[i * step], old = best[i];                                                  \
+            int32_t place = start + i * step, old_place = places[i];                                 \
             bool better = (x > old) | ((x != x) & (old == old));                                     \
             best[i] = better ? x : old;                                                              \
-            places[i] = better ? start + i * step : places[i];                                       \
+            places[i] = better ? place : old_place;                                                  \
         }                                                                                            \
     }                                                                                                \
     static void NAME(const struct max_pool_run *run, const TYPE *plane, int64_t oh, TYPE *best,      \

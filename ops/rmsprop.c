@@ -40,6 +40,7 @@ static void rmsprop_numbers(const void *attributes, double rate, double step, do
         TYPE rate = (TYPE)number[RMSPROP_RATE], decay = (TYPE)number[RMSPROP_DECAY];                 \
         TYPE alpha = (TYPE)number[RMSPROP_ALPHA], fresh = (TYPE)number[RMSPROP_NEW];                 \
         TYPE epsilon = (TYPE)number[RMSPROP_EPSILON], momentum = (TYPE)number[RMSPROP_MOMENTUM];     \
+        _Pragma("omp simd")                                                                          \
         for (int64_t i = 0; i < n; i++) {                                                            \
             TYPE g = decay != 0 ? gradient[i] + decay * w[i] : gradient[i];                          \
             TYPE square = s[i] = s[i] * alpha + fresh * g * g;                                       \

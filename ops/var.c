@@ -43,9 +43,11 @@ reel_moments reel_moments_of(const reel_lines *x, int64_t index)
     reel_sum_lanes left = {0}, squares = {0};
     reel_line line = reel_line_at(x, index);
     for (int64_t n; (n = reel_line_read(&line, block)) > 0;) {
+#pragma omp simd
         for (int64_t j = 0; j < n; j++)
             block[j] -= mean;
         reel_sum_add(&left, block, n);
+#pragma omp simd
         for (int64_t j = 0; j < n; j++)
             block[j] *= block[j];
         reel_sum_add(&squares, block, n);
@@ -64,6 +66,7 @@ static void center_part(void *context, int64_t begin, int64_t end)
         reel_moments m = reel_moments_of(&run->x, i);
         reel_line from = reel_line_at(&run->x, i), to = reel_line_at(&run->centered, i);
         for (int64_t n; (n = reel_line_read(&from, block)) > 0;) {
+#pragma omp simd
             for (int64_t j = 0; j < n; j++)
                 block[j] = (block[j] - m.mean) - m.rest;
             reel_line_write(&to, block, n);

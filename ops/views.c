@@ -10,6 +10,8 @@
 #include "core/shape.h"
 #include "ops/op.h"
 
+#include <string.h>
+
 /* ---- reshape ------------------------------------------------------------------------------------------------- */
 
 /* Strides for the new sizes on the old memory, where there are any. Both shapes are cut into the shortest
@@ -355,13 +357,20 @@ REEL_DEFINE_UNARY(stop_gradient)
 
 /* ---- contiguous ----------------------------------------------------------------------------------------------------- */
 
-REEL_KERNEL(contiguous_f32, float, 1, a)
-REEL_KERNEL(contiguous_f64, double, 1, a)
-REEL_KERNEL(contiguous_i32, int32_t, 1, a)
-REEL_KERNEL(contiguous_i64, int64_t, 1, a)
-REEL_KERNEL(contiguous_u8, uint8_t, 1, a)
+/* By the size of an element. */
+#define CONTIGUOUS_KERNEL(NAME, TYPE)                                                                \
+    static void NAME(int64_t n, const void *const in[], void *out, const void *attributes)           \
+    {                                                                                                \
+        (void)attributes;                                                                            \
+        memcpy(out, in[0], (size_t)n * sizeof(TYPE));                                                \
+    }
+CONTIGUOUS_KERNEL(contiguous_bytes, uint8_t)
+CONTIGUOUS_KERNEL(contiguous_words, uint32_t)
+CONTIGUOUS_KERNEL(contiguous_doubles, uint64_t)
 
-REEL_ALL_KERNELS(contiguous)
+static const reel_kernels contiguous_kernels = {
+    .of[REEL_F32] = contiguous_words, .of[REEL_F64] = contiguous_doubles, .of[REEL_I32] = contiguous_words,
+    .of[REEL_I64] = contiguous_doubles, .of[REEL_U8] = contiguous_bytes};
 
 static void contiguous_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {

@@ -204,12 +204,12 @@ START_TEST(halves_in_runs_are_the_same)
     static float wide[65536];
     for (int i = 0; i < 65536; i++)
         half[i] = (uint16_t)i;
-    reel_f16_to_f32_run(wide, half, 65536);
-    reel_f32_to_f16_run(back, wide, 65536);
+    reel_convert(REEL_F32, wide, REEL_F16, half, 65536);
+    reel_convert(REEL_F16, back, REEL_F32, wide, 65536);
     for (int i = 0; i < 65536; i++)
         core_require(back[i] == reel_f32_to_f16(reel_f16_to_f32((uint16_t)i)), "f16 %04x", (unsigned)i);
-    reel_bf16_to_f32_run(wide, half, 65536);
-    reel_f32_to_bf16_run(back, wide, 65536);
+    reel_convert(REEL_F32, wide, REEL_BF16, half, 65536);
+    reel_convert(REEL_BF16, back, REEL_F32, wide, 65536);
     for (int i = 0; i < 65536; i++)
         core_require(back[i] == reel_f32_to_bf16(reel_bf16_to_f32((uint16_t)i)), "bf16 %04x", (unsigned)i);
 }

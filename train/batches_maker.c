@@ -59,16 +59,19 @@ static const uint8_t *maker_augment(const reel_batches_maker *maker, int64_t num
 static void maker_convert(const reel_standardisation *by, const uint8_t *image, int64_t count, float *values)
 {
     if (!by)
+#pragma omp simd
         for (int64_t i = 0; i < count; i++)
             values[i] = image[i];
     else if (by->run == 1)
+#pragma omp simd
         for (int64_t i = 0; i < count; i++)
             values[i] = ((float)image[i] - by->mean[i]) * by->scale[i];
     else
-        for (int64_t place = 0, i = 0; i < count; place++) {
-            const int64_t end = by->run < count - i ? i + by->run : count;
+        for (int64_t place = 0, at = 0; at < count; place++, at += by->run) {
+            const int64_t end = by->run < count - at ? at + by->run : count;
             const float mean = by->mean[place], scale = by->scale[place];
-            for (; i < end; i++)
+#pragma omp simd
+            for (int64_t i = at; i < end; i++)
                 values[i] = ((float)image[i] - mean) * scale;
         }
 }
