@@ -23,8 +23,8 @@ static reel_tensor derivative_failed(reel_tape *tape)
 
 bool reel_vjp_at(REEL_PLACE, reel_tensor y, reel_tensor upstream, reel_tensors xs, reel_tensor *gradients)
 {
-    return reel_gradient_at(file, line, (reel_gradient_options){.y = y, .xs = xs, .gradients = gradients,
-                                                                .upstream = upstream});
+    return reel_gradient_at(file, line, REEL_OPTIONS(reel_gradient_options, .y = y, .xs = xs,
+                                                     .gradients = gradients, .upstream = upstream));
 }
 
 /* One vector for each x, with its dtype and shape: broadcasting would hide a mistake. */
@@ -52,7 +52,7 @@ static reel_tensor inner_product(REEL_PLACE, const reel_tensor *a, reel_tensors 
     reel_tensor sum = REEL_NONE;
     for (size_t i = 0; i < b.count; i++) {
         reel_tensor products = reel_mul_at(file, line, a[i], b.tensor[i]);
-        reel_tensor term = reel_sum_at(file, line, (reel_reduce_options){.x = products});
+        reel_tensor term = reel_sum_at(file, line, REEL_OPTIONS(reel_reduce_options, .x = products));
         if (i > 0 && reel_dtype_of(term) != reel_dtype_of(sum))
             term = reel_cast_at(file, line, term, reel_dtype_of(sum));
         sum = i == 0 ? term : reel_add_at(file, line, sum, term);

@@ -4,6 +4,7 @@
  * sweep_memory.c. */
 #include "autograd/sweep.h"
 #include "core/dtype.h"
+#include "core/options.h"
 #include "core/shape.h"
 
 #include <string.h>
@@ -395,9 +396,11 @@ static bool sweep_or_undo(reel_sweep *s, const reel_gradient_options *o)
     return done;
 }
 
-bool reel_gradient_at(REEL_PLACE, reel_gradient_options options)
+bool reel_gradient_at(REEL_PLACE, const reel_gradient_options *options)
 {
-    reel_tape *tape = options.y.tape;
+    reel_gradient_options o;
+    reel_known_options(&o, sizeof o, options);
+    reel_tape *tape = o.y.tape;
     bool done = false;
     if (!reel_failed(tape) && tape->sweeping) {
         reel_tape_fail(tape, file, line, "gradient", "a VJP cannot ask for a gradient");
@@ -405,12 +408,12 @@ bool reel_gradient_at(REEL_PLACE, reel_gradient_options options)
         reel_tensor x[SWEEP_FEW], dx[SWEEP_FEW];
         bool wanted[SWEEP_FEW];
         reel_contribution contribution[SWEEP_FEW];
-        reel_sweep s = {.tape = tape, .file = file, .line = line, .y = options.y.node, .lowest = options.y.node,
-                        .first = tape->nodes, .final = options.final, .inputs = SWEEP_FEW,
+        reel_sweep s = {.tape = tape, .file = file, .line = line, .y = o.y.node, .lowest = o.y.node,
+                        .first = tape->nodes, .final = o.final, .inputs = SWEEP_FEW,
                         .vjp = {.x = x, .dx = dx, .wanted = wanted, .contribution = contribution}};
-        done = check_arguments(&s, &options) && sweep_or_undo(&s, &options);
+        done = check_arguments(&s, &o) && sweep_or_undo(&s, &o);
     }
-    for (size_t i = 0; !done && options.gradients && i < options.xs.count; i++)
-        options.gradients[i] = (reel_tensor){tape, 0, 0};
+    for (size_t i = 0; !done && o.gradients && i < o.xs.count; i++)
+        o.gradients[i] = (reel_tensor){tape, 0, 0};
     return done;
 }

@@ -148,8 +148,8 @@ static bool is_aligned(const void *data, reel_dtype dtype)
 reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *given)
 {
     reel_wrap_options known;
-    const reel_wrap_options *options = given ? reel_known_options(&known, sizeof known, given) : NULL;
-    reel_tape *tape = options ? options->tape : NULL;
+    const reel_wrap_options *options = reel_known_options(&known, sizeof known, given);
+    reel_tape *tape = options->tape;
     reel_tensor failed = {tape, 0, 0};
     if (reel_failed(tape))
         return failed;

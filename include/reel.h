@@ -28,9 +28,9 @@
  *
  * Stack.  A matrix product takes 300 KB of its thread's stack; all else stays under 64 KB.
  *
- * Versions.  Option structs that begin with their size may be of an older reel.h than the library (what they do not
- *   have is 0, which always stands for what the older version did) or of a newer one (what the library does not have
- *   is passed over).
+ * Versions.  Every option struct begins with its size, and may be of an older reel.h than the library (what
+ *   it does not have is 0, which always stands for what the older version did) or of a newer one (what the
+ *   library does not have is passed over). One with a size of 0 is empty, and so is NULL: such a call fails.
  *
  * Most calls are macros that pass the caller's file and line to a function of the same name with
  * "_at" behind it, so that an error can name the line that caused it. Other languages call those functions, and
@@ -160,6 +160,10 @@ REEL_API reel_tensors reel_tensors_of(const reel_tensor *tensor, size_t count);
  * arguments only, so that such a call does not compile. */
 struct reel_use_named_arguments;
 
+/* An option struct for the function behind a macro: reel_sum_at(file, line, REEL_OPTIONS(reel_reduce_options,
+ * .x = x)). What is not named is 0. It lives as long as the block that it is written in. */
+#define REEL_OPTIONS(type, ...) (&(const type){.size = sizeof(type), __VA_ARGS__})
+
 /* One function does all allocation, the way Lua's does: new_size 0 frees; a NULL pointer allocates;
  * otherwise it reallocates. It is told the old size. It returns NULL on failure, leaving the old
  * memory as it was. Returned memory is aligned to 16 bytes. */
@@ -214,8 +218,7 @@ typedef struct reel_tape_options {
 /* A new, empty tape, or NULL where memory is short or an option makes no sense (`.why = &text` asks for the
  * reason; a wrong `size` gives none). Free it with reel_tape_free(). */
 #define reel_tape_new() reel_tape_new_with()
-#define reel_tape_new_with(...)                                                                      \
-    reel_tape_new_options(&(const reel_tape_options){.size = sizeof(reel_tape_options), __VA_ARGS__})
+#define reel_tape_new_with(...) reel_tape_new_options(REEL_OPTIONS(reel_tape_options, __VA_ARGS__))
 REEL_API reel_tape *reel_tape_new_options(const reel_tape_options *options);
 
 /* Frees the tape and all that is on it. NULL is fine. */
@@ -279,8 +282,7 @@ typedef struct reel_wrap_options {
  * aligned for its dtype and outlive the tape, or be re-aimed with reel_point() before the next use. Strides
  * may be zero or overlap; then nothing may write through it. */
 REEL_API reel_tensor reel_wrap_at(REEL_PLACE, const reel_wrap_options *options);
-#define reel_wrap(...)                                                                               \
-    reel_wrap_at(REEL_HERE, &(const reel_wrap_options){.size = sizeof(reel_wrap_options), .tape = __VA_ARGS__})
+#define reel_wrap(...) reel_wrap_at(REEL_HERE, REEL_OPTIONS(reel_wrap_options, .tape = __VA_ARGS__))
 
 /* Re-aims a wrapped tensor at other memory of the same dtype, shape and strides. Values computed from
  * it stay as they are until a replay. */
@@ -465,30 +467,33 @@ REEL_API reel_axes reel_make_axes(int count, const int *axis);
     reel_make_axes((int)(sizeof((const int[]){0, __VA_ARGS__}) / sizeof(int)) - 1, (const int[]){0, __VA_ARGS__} + 1)
 
 typedef struct reel_reduce_options {
+    size_t      size;
     reel_tensor x;
     struct reel_use_named_arguments *named_arguments_only_;
     reel_axes   axes;                               /* default: all                                */
     bool        keepdims;                           /* reduced axes stay, with size 1              */
 } reel_reduce_options;
 
-#define REEL_REDUCE_(name) REEL_API reel_tensor reel_##name##_at(REEL_PLACE, reel_reduce_options options)
+#define REEL_REDUCE_(name)                                                                           \
+    REEL_API reel_tensor reel_##name##_at(REEL_PLACE, const reel_reduce_options *options)
 
 /* reel_sum(x), reel_sum(x, .axes = REEL_AXES(0), .keepdims = true), ... Over no elements, sum is 0, mean
  * is NaN, max is an error and logsumexp is -inf. Sums are compensated, or made in f64. */
 REEL_REDUCE_(sum);                                  /* sum x_i                                     */
-#define reel_sum(...)       reel_sum_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+#define reel_sum(...)       reel_sum_at(REEL_HERE, REEL_OPTIONS(reel_reduce_options, .x = __VA_ARGS__))
 REEL_REDUCE_(mean);                                 /* sum x_i / n      floating dtypes            */
-#define reel_mean(...)      reel_mean_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+#define reel_mean(...)      reel_mean_at(REEL_HERE, REEL_OPTIONS(reel_reduce_options, .x = __VA_ARGS__))
 REEL_REDUCE_(max);                                  /* max x_i          at a tie the gradient is shared */
-#define reel_max(...)       reel_max_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+#define reel_max(...)       reel_max_at(REEL_HERE, REEL_OPTIONS(reel_reduce_options, .x = __VA_ARGS__))
 REEL_REDUCE_(logsumexp);                            /* log sum e^x_i    floating dtypes            */
-#define reel_logsumexp(...) reel_logsumexp_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+#define reel_logsumexp(...) reel_logsumexp_at(REEL_HERE, REEL_OPTIONS(reel_reduce_options, .x = __VA_ARGS__))
 REEL_REDUCE_(min);                                  /* min x_i          as max                     */
-#define reel_min(...)       reel_min_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+#define reel_min(...)       reel_min_at(REEL_HERE, REEL_OPTIONS(reel_reduce_options, .x = __VA_ARGS__))
 REEL_REDUCE_(prod);                                 /* prod x_i         1 over no elements; integers wrap */
-#define reel_prod(...)      reel_prod_at(REEL_HERE, (reel_reduce_options){.x = __VA_ARGS__})
+#define reel_prod(...)      reel_prod_at(REEL_HERE, REEL_OPTIONS(reel_reduce_options, .x = __VA_ARGS__))
 
 typedef struct reel_var_options {
+    size_t      size;
     reel_tensor x;
     struct reel_use_named_arguments *named_arguments_only_;
     reel_axes   axes;                               /* default: all                                */
@@ -498,8 +503,8 @@ typedef struct reel_var_options {
 } reel_var_options;
 
 /* The variance, sum (x_i - mean)^2 / (n - c). Floating dtypes. */
-REEL_API reel_tensor reel_var_at(REEL_PLACE, reel_var_options options);
-#define reel_var(...)       reel_var_at(REEL_HERE, (reel_var_options){.x = __VA_ARGS__})
+REEL_API reel_tensor reel_var_at(REEL_PLACE, const reel_var_options *options);
+#define reel_var(...)       reel_var_at(REEL_HERE, REEL_OPTIONS(reel_var_options, .x = __VA_ARGS__))
 
 /* Where along an axis the largest or smallest element is: i64, the first at a tie, a NaN before all numbers.
  * The axis is gone from the result. No gradient. */
@@ -538,6 +543,7 @@ REEL_API reel_tensor reel_concatenate_at(REEL_PLACE, reel_tensors xs, int axis);
 #define reel_concatenate(...) reel_concatenate_at(REEL_HERE, __VA_ARGS__)
 
 typedef struct reel_pad_options {
+    size_t      size;
     reel_tensor x;
     struct reel_use_named_arguments *named_arguments_only_;
     int64_t     before[REEL_MAX_RANK];              /* elements put before and behind, for each axis */
@@ -546,8 +552,8 @@ typedef struct reel_pad_options {
 } reel_pad_options;
 
 /* reel_pad(x, .before = {1, 1}, .after = {1, 1}) puts a frame of zeros around a matrix. */
-REEL_API reel_tensor reel_pad_at(REEL_PLACE, reel_pad_options options);
-#define reel_pad(...)       reel_pad_at(REEL_HERE, (reel_pad_options){.x = __VA_ARGS__})
+REEL_API reel_tensor reel_pad_at(REEL_PLACE, const reel_pad_options *options);
+#define reel_pad(...)       reel_pad_at(REEL_HERE, REEL_OPTIONS(reel_pad_options, .x = __VA_ARGS__))
 
 /* By integer indices, of any integer dtype, in [0, size of the axis); another one is an error that names it.
  *
@@ -594,6 +600,7 @@ REEL_API reel_tensor reel_log_softmax_at(REEL_PLACE, reel_tensor x, int axis);  
 #define reel_log_softmax(...) reel_log_softmax_at(REEL_HERE, __VA_ARGS__)
 
 typedef struct reel_layer_norm_options {
+    size_t      size;
     reel_tensor x;
     struct reel_use_named_arguments *named_arguments_only_;
     int         dims;                               /* the last dimensions that go together; default 1 */
@@ -602,10 +609,12 @@ typedef struct reel_layer_norm_options {
 } reel_layer_norm_options;
 
 /* (x - mean) / sqrt(var + eps) weight + bias, mean and variance over the last dimensions. Floating dtypes. */
-REEL_API reel_tensor reel_layer_norm_at(REEL_PLACE, reel_layer_norm_options options);
-#define reel_layer_norm(...) reel_layer_norm_at(REEL_HERE, (reel_layer_norm_options){.x = __VA_ARGS__})
+REEL_API reel_tensor reel_layer_norm_at(REEL_PLACE, const reel_layer_norm_options *options);
+#define reel_layer_norm(...)                                                                         \
+    reel_layer_norm_at(REEL_HERE, REEL_OPTIONS(reel_layer_norm_options, .x = __VA_ARGS__))
 
 typedef struct reel_conv2d_options {
+    size_t      size;
     reel_tensor x;                                  /* images [N, C, H, W]                         */
     reel_tensor weight;                             /* kernels [O, C / groups, KH, KW]             */
     struct reel_use_named_arguments *named_arguments_only_;
@@ -617,10 +626,11 @@ typedef struct reel_conv2d_options {
 } reel_conv2d_options;
 
 /* Convolution as networks have it (a correlation), [N, O, OH, OW], through matrix products. Floating dtypes. */
-REEL_API reel_tensor reel_conv2d_at(REEL_PLACE, reel_conv2d_options options);
-#define reel_conv2d(...)     reel_conv2d_at(REEL_HERE, (reel_conv2d_options){.x = __VA_ARGS__})
+REEL_API reel_tensor reel_conv2d_at(REEL_PLACE, const reel_conv2d_options *options);
+#define reel_conv2d(...)     reel_conv2d_at(REEL_HERE, REEL_OPTIONS(reel_conv2d_options, .x = __VA_ARGS__))
 
 typedef struct reel_pool2d_options {
+    size_t      size;
     reel_tensor x;                                  /* images [N, C, H, W]                         */
     struct reel_use_named_arguments *named_arguments_only_;
     int64_t     kernel[2];                          /* height and width                            */
@@ -632,10 +642,12 @@ typedef struct reel_pool2d_options {
 
 /* The largest element of each window (the first at a tie, which gets all the gradient; a NaN before all
  * numbers), and the mean of each: reel_max_pool2d(x, .kernel = {2, 2}). Floating dtypes. */
-REEL_API reel_tensor reel_max_pool2d_at(REEL_PLACE, reel_pool2d_options options);
-#define reel_max_pool2d(...) reel_max_pool2d_at(REEL_HERE, (reel_pool2d_options){.x = __VA_ARGS__})
-REEL_API reel_tensor reel_avg_pool2d_at(REEL_PLACE, reel_pool2d_options options);
-#define reel_avg_pool2d(...) reel_avg_pool2d_at(REEL_HERE, (reel_pool2d_options){.x = __VA_ARGS__})
+REEL_API reel_tensor reel_max_pool2d_at(REEL_PLACE, const reel_pool2d_options *options);
+#define reel_max_pool2d(...)                                                                         \
+    reel_max_pool2d_at(REEL_HERE, REEL_OPTIONS(reel_pool2d_options, .x = __VA_ARGS__))
+REEL_API reel_tensor reel_avg_pool2d_at(REEL_PLACE, const reel_pool2d_options *options);
+#define reel_avg_pool2d(...)                                                                         \
+    reel_avg_pool2d_at(REEL_HERE, REEL_OPTIONS(reel_pool2d_options, .x = __VA_ARGS__))
 
 /* Random masks come from integers. A key is a leaf [seed, draws so far], [2] i64, that can be saved and set
  * back like any other; a draw takes its value and moves it on, which a replay does again. dropout makes x_i 0
@@ -782,8 +794,7 @@ typedef struct reel_loss_and_backprop {
         _Pragma("GCC diagnostic push") REEL_OVERRIDE_                                                \
         _Pragma("GCC diagnostic error \"-Wint-conversion\"")                                         \
         _Pragma("GCC diagnostic error \"-Wincompatible-pointer-types\"")                             \
-        result reel_result_ = function(                                                              \
-            REEL_HERE, &(const type){.size = sizeof(type), default_axis, __VA_ARGS__});              \
+        result reel_result_ = function(REEL_HERE, REEL_OPTIONS(type, default_axis, __VA_ARGS__));    \
         _Pragma("GCC diagnostic pop") reel_result_;                                                  \
     }))
 #define REEL_COMMA_ ,
@@ -828,22 +839,25 @@ REEL_API reel_loss_and_backprop reel_raw_sparse_softmax_cross_entropy_with_logit
 /* Of a prediction and a target of one shape and one floating dtype; gradients go into both. The default is
  * one loss an element; a mean over no elements is NaN. */
 typedef struct reel_loss_options {
+    size_t         size;
     reel_tensor    prediction, target;
     struct reel_use_named_arguments *named_arguments_only_;
     reel_reduction reduction;
 } reel_loss_options;
 
 /* reel_mean_squared_error(prediction, target, .reduction = REEL_REDUCTION_MEAN): (prediction - target)^2. */
-REEL_API reel_tensor reel_mean_squared_error_at(REEL_PLACE, reel_loss_options options);
+REEL_API reel_tensor reel_mean_squared_error_at(REEL_PLACE, const reel_loss_options *options);
 #define reel_mean_squared_error(...)                                                                 \
-    reel_mean_squared_error_at(REEL_HERE, (reel_loss_options){.prediction = __VA_ARGS__})
+    reel_mean_squared_error_at(REEL_HERE, REEL_OPTIONS(reel_loss_options, .prediction = __VA_ARGS__))
 
 /* For logits x and labels t: t softplus(-x) + (1 - t) softplus(x), which neither overflows nor cancels. */
-REEL_API reel_tensor reel_binary_cross_entropy_with_logits_at(REEL_PLACE, reel_loss_options options);
+REEL_API reel_tensor reel_binary_cross_entropy_with_logits_at(REEL_PLACE, const reel_loss_options *options);
 #define reel_binary_cross_entropy_with_logits(...)                                                   \
-    reel_binary_cross_entropy_with_logits_at(REEL_HERE, (reel_loss_options){.prediction = __VA_ARGS__})
+    reel_binary_cross_entropy_with_logits_at(REEL_HERE,                                              \
+                                             REEL_OPTIONS(reel_loss_options, .prediction = __VA_ARGS__))
 
 typedef struct reel_huber_options {
+    size_t         size;
     reel_tensor    prediction, target;
     struct reel_use_named_arguments *named_arguments_only_;
     reel_reduction reduction;
@@ -851,13 +865,14 @@ typedef struct reel_huber_options {
 } reel_huber_options;
 
 /* For z = prediction - target: z z / 2 where |z| <= delta, else delta (|z| - delta / 2). */
-REEL_API reel_tensor reel_huber_at(REEL_PLACE, reel_huber_options options);
-#define reel_huber(...) reel_huber_at(REEL_HERE, (reel_huber_options){.prediction = __VA_ARGS__})
+REEL_API reel_tensor reel_huber_at(REEL_PLACE, const reel_huber_options *options);
+#define reel_huber(...) reel_huber_at(REEL_HERE, REEL_OPTIONS(reel_huber_options, .prediction = __VA_ARGS__))
 
 
 /* ---- Gradients ------------------------------------------------------------------------------------ */
 
 typedef struct reel_gradient_options {
+    size_t       size;
     reel_tensor  y;                                 /* floating                                    */
     reel_tensors xs;
     reel_tensor *gradients;                         /* one for each of xs, set by the call         */
@@ -873,8 +888,8 @@ typedef struct reel_gradient_options {
  * product). The gradients are values on the same tape like any other. An x that y does not depend on gets
  * zeros (reel_why_no_gradient() says why); an x that no variable reaches is an error. On failure all
  * gradients are failed handles. */
-#define reel_gradient(...) reel_gradient_at(REEL_HERE, (reel_gradient_options){.y = __VA_ARGS__})
-REEL_API bool reel_gradient_at(REEL_PLACE, reel_gradient_options options);
+#define reel_gradient(...) reel_gradient_at(REEL_HERE, REEL_OPTIONS(reel_gradient_options, .y = __VA_ARGS__))
+REEL_API bool reel_gradient_at(REEL_PLACE, const reel_gradient_options *options);
 
 /* Why the gradient of y into x is zero: one sentence into `buffer`, or "" where it is not cut off. Returns
  * the length of the whole sentence, as reel_format() does. */
@@ -1048,8 +1063,7 @@ typedef struct reel_sgd_options {
 /* One step of stochastic gradient descent over all parameters:
  *     g = gradient + weight_decay w      v = momentum v + g      w = w - learning_rate v
  * (PyTorch's SGD.) It checks everything, then writes. */
-#define reel_sgd(...)                                                                                \
-    reel_sgd_at(REEL_HERE, &(const reel_sgd_options){.size = sizeof(reel_sgd_options), __VA_ARGS__})
+#define reel_sgd(...) reel_sgd_at(REEL_HERE, REEL_OPTIONS(reel_sgd_options, __VA_ARGS__))
 REEL_API bool reel_sgd_at(REEL_PLACE, const reel_sgd_options *options);
 
 /* What the optimisers below remember of a parameter: one leaf, at first zeros, of `parts` times the
@@ -1249,6 +1263,7 @@ typedef struct reel_gradcheck_report {
 } reel_gradcheck_report;
 
 typedef struct reel_gradcheck_options {
+    size_t        size;
     reel_tensor   y;                                /* floating, of any shape                      */
     reel_tensors  xs;
     struct reel_use_named_arguments *named_arguments_only_;
@@ -1277,8 +1292,9 @@ typedef struct reel_gradcheck_options {
  *
  * The formula is judged in f64 whatever the recording's dtype; `digits` says what the recorded dtype keeps of
  * the gradient. When something fails, each node's VJP is checked alone, and `blame` names those at fault. */
-#define reel_gradcheck(...) reel_gradcheck_at(REEL_HERE, (reel_gradcheck_options){.y = __VA_ARGS__})
-REEL_API reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, reel_gradcheck_options options);
+#define reel_gradcheck(...)                                                                          \
+    reel_gradcheck_at(REEL_HERE, REEL_OPTIONS(reel_gradcheck_options, .y = __VA_ARGS__))
+REEL_API reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, const reel_gradcheck_options *options);
 
 /* The same for functions in C: an array in, an array out, no tape. They get their own copies of arrays. */
 typedef struct reel_gradcheck_function_options {
@@ -1307,8 +1323,7 @@ typedef struct reel_gradcheck_function_options {
 /* reel_gradcheck_function(.forward = f, .backward = g, .x = x, .x_shape = ..., .y_shape = ...) checks g, the
  * vector-Jacobian product of f at x; the report is that of reel_gradcheck(). */
 #define reel_gradcheck_function(...)                                                                 \
-    reel_gradcheck_function_at(REEL_HERE, &(const reel_gradcheck_function_options){                  \
-                                              .size = sizeof(reel_gradcheck_function_options), __VA_ARGS__})
+    reel_gradcheck_function_at(REEL_HERE, REEL_OPTIONS(reel_gradcheck_function_options, __VA_ARGS__))
 REEL_API reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE,
                                                           const reel_gradcheck_function_options *options);
 
@@ -1486,9 +1501,10 @@ REEL_API const reel_op *reel_op_in_table(size_t index);
  *     arguments.logits = logits;
  *     reel_tensor loss = reel_softmax_cross_entropy_with_logits_at(REEL_HERE, &arguments);
  *
- * Option structs without a function below default to zeros: reel_reduce_options sum = {}; In C++20 they may be
- * written with names, reel_sum_at(REEL_HERE, {.x = x, .keepdims = true}), which g++ remarks on with -Wextra unless
- * there is -Wno-missing-field-initializers. */
+ * Each option struct has such a function below. In C++20 those whose defaults are zeros may be written with
+ * names, in the struct's order: REEL_OPTIONS(reel_reduce_options, .x = x, .keepdims = true), and so
+ * reel_sum(x, .keepdims = true). g++ remarks on them with -Wextra unless there is
+ * -Wno-missing-field-initializers. */
 #include <initializer_list>
 
 inline reel_shape reel_list_shape(std::initializer_list<int64_t> sizes)
@@ -1516,6 +1532,12 @@ inline reel_values reel_list_f64(reel_dtype dtype, std::initializer_list<double>
     return reel_values_from_f64(dtype, numbers.begin(), numbers.size());
 }
 
+template <typename Options> const Options *reel_options_of(const Options &options)
+{
+    return &options;
+}
+
+#undef REEL_OPTIONS
 #undef REEL_SHAPE
 #undef REEL_AXES
 #undef REEL_TENSORS
@@ -1527,6 +1549,7 @@ inline reel_values reel_list_f64(reel_dtype dtype, std::initializer_list<double>
 #undef REEL_U8_VALUES
 #undef REEL_F16_VALUES
 #undef REEL_BF16_VALUES
+#define REEL_OPTIONS(type, ...) reel_options_of(type{.size = sizeof(type), __VA_ARGS__})
 #define REEL_SHAPE(...)       reel_list_shape({__VA_ARGS__})
 #define REEL_AXES(...)        reel_list_axes({__VA_ARGS__})
 #define REEL_TENSORS(...)     reel_list_tensors({__VA_ARGS__})
@@ -1550,13 +1573,23 @@ inline reel_values reel_list_f64(reel_dtype dtype, std::initializer_list<double>
 
 REEL_DEFAULTS_(reel_tape_options, (void)0)
 REEL_DEFAULTS_(reel_wrap_options, (void)0)
+REEL_DEFAULTS_(reel_reduce_options, (void)0)
+REEL_DEFAULTS_(reel_var_options, (void)0)
+REEL_DEFAULTS_(reel_pad_options, (void)0)
+REEL_DEFAULTS_(reel_layer_norm_options, (void)0)
+REEL_DEFAULTS_(reel_conv2d_options, (void)0)
+REEL_DEFAULTS_(reel_pool2d_options, (void)0)
 REEL_DEFAULTS_(reel_cross_entropy_v2, a.axis = -1)
 REEL_DEFAULTS_(reel_cross_entropy_v1, a.axis = a.dim = REEL_NO_AXIS)
 REEL_DEFAULTS_(reel_cross_entropy_sparse, (a.axis = -1, a.ignore_index = REEL_NO_INDEX))
 REEL_DEFAULTS_(reel_cross_entropy_raw, (void)0)
+REEL_DEFAULTS_(reel_loss_options, (void)0)
+REEL_DEFAULTS_(reel_huber_options, (void)0)
+REEL_DEFAULTS_(reel_gradient_options, (void)0)
 REEL_DEFAULTS_(reel_sgd_options, (void)0)
 REEL_DEFAULTS_(reel_rmsprop_options, (a.alpha = .99, a.epsilon = 1e-8))
 REEL_DEFAULTS_(reel_adam_options, (a.beta1 = .9, a.beta2 = .999, a.epsilon = 1e-8))     /* adamw: weight_decay .01 too */
+REEL_DEFAULTS_(reel_gradcheck_options, (void)0)
 REEL_DEFAULTS_(reel_gradcheck_function_options, (void)0)
 #endif
 #endif

@@ -7,6 +7,7 @@
  * and rounded once. */
 #include "ops/window.h"
 #include "core/dtype.h"
+#include "core/options.h"
 
 #include <string.h>
 
@@ -247,8 +248,10 @@ AVG_POOL_OP(avg_pool2d, "y = the mean of each window; dx = avg_pool2d_gradient(d
             "reel_avg_pool2d(a, .kernel = {2, 2})")
 AVG_POOL_OP(avg_pool2d_gradient, "y = g / n added to each element of its window; dg = avg_pool2d(dy)", NULL)
 
-reel_tensor reel_avg_pool2d_at(REEL_PLACE, reel_pool2d_options o)
+reel_tensor reel_avg_pool2d_at(REEL_PLACE, const reel_pool2d_options *options)
 {
+    reel_pool2d_options o;
+    reel_known_options(&o, sizeof o, options);
     struct avg_pool pool;
     memset(&pool, 0, sizeof pool);
     pool.window = reel_pool_window(&o);

@@ -1,5 +1,6 @@
 /* conv2d and its two gradients: shape rules, VJPs and the public call. conv2d.h says what they compute. */
 #include "ops/conv2d.h"
+#include "core/options.h"
 #include "core/shape.h"
 
 #include <string.h>
@@ -182,8 +183,10 @@ CONV2D_OP(conv2d_weight_gradient, NULL,
 
 /* ---- The call -------------------------------------------------------------------------------------- */
 
-reel_tensor reel_conv2d_at(REEL_PLACE, reel_conv2d_options o)
+reel_tensor reel_conv2d_at(REEL_PLACE, const reel_conv2d_options *options)
 {
+    reel_conv2d_options o;
+    reel_known_options(&o, sizeof o, options);
     reel_conv2d conv;
     memset(&conv, 0, sizeof conv);
     for (int i = 0; i < 2; i++) {

@@ -4,6 +4,7 @@
  *     g = dy w             dx = r (g - mean g - h mean(g h))     dw = sum dy h     db = sum dy
  *
  * Mean and variance are compensated sums in f64, and y is rounded once. */
+#include "core/options.h"
 #include "core/shape.h"
 #include "ops/moments.h"
 #include "ops/reduce.h"
@@ -216,8 +217,10 @@ const reel_op reel_op_layer_norm = {
     REEL_TRUTH(layer_norm_reference), REEL_SAMPLES(layer_norm_samples),
 };
 
-reel_tensor reel_layer_norm_at(REEL_PLACE, reel_layer_norm_options o)
+reel_tensor reel_layer_norm_at(REEL_PLACE, const reel_layer_norm_options *options)
 {
+    reel_layer_norm_options o;
+    reel_known_options(&o, sizeof o, options);
     struct layer_norm norm;
     memset(&norm, 0, sizeof norm);
     norm.eps = o.eps == 0 ? 1e-5 : o.eps;

@@ -10,6 +10,7 @@
  * in [0, 1]. A factor of 0 takes its term out, so that an infinite logit with the right label costs 0.
  *
  * The public calls reduce them. */
+#include "core/options.h"
 #include "core/shape.h"
 #include "ops/op.h"
 
@@ -182,22 +183,28 @@ static reel_tensor loss_reduced(REEL_PLACE, const reel_op *op, reel_tensor predi
     reel_tensor y = reel_apply_one(file, line, op, REEL_TENSORS(prediction, target), attributes);
     if (reduction == REEL_REDUCTION_NONE)
         return y;
-    reel_reduce_options all = {.x = y};
+    const reel_reduce_options *all = REEL_OPTIONS(reel_reduce_options, .x = y);
     return reduction == REEL_REDUCTION_MEAN ? reel_mean_at(file, line, all) : reel_sum_at(file, line, all);
 }
 
-reel_tensor reel_mean_squared_error_at(REEL_PLACE, reel_loss_options o)
+reel_tensor reel_mean_squared_error_at(REEL_PLACE, const reel_loss_options *options)
 {
+    reel_loss_options o;
+    reel_known_options(&o, sizeof o, options);
     return loss_reduced(file, line, &reel_op_squared_error, o.prediction, o.target, NULL, o.reduction);
 }
 
-reel_tensor reel_binary_cross_entropy_with_logits_at(REEL_PLACE, reel_loss_options o)
+reel_tensor reel_binary_cross_entropy_with_logits_at(REEL_PLACE, const reel_loss_options *options)
 {
+    reel_loss_options o;
+    reel_known_options(&o, sizeof o, options);
     return loss_reduced(file, line, &reel_op_binary_cross_entropy, o.prediction, o.target, NULL, o.reduction);
 }
 
-reel_tensor reel_huber_at(REEL_PLACE, reel_huber_options o)
+reel_tensor reel_huber_at(REEL_PLACE, const reel_huber_options *options)
 {
+    reel_huber_options o;
+    reel_known_options(&o, sizeof o, options);
     struct huber huber = {o.delta == 0 ? 1 : o.delta};
     if (!(huber.delta > 0)) {
         reel_tape *tape = o.prediction.tape ? o.prediction.tape : o.target.tape;

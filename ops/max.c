@@ -275,9 +275,9 @@ static const reel_sample max_samples[] = {
         REEL_TRUTH(WORD##_reference), REEL_SAMPLES(max_samples),                                     \
     };                                                                                               \
                                                                                                      \
-    reel_tensor reel_##WORD##_at(REEL_PLACE, reel_reduce_options options)                            \
+    reel_tensor reel_##WORD##_at(REEL_PLACE, const reel_reduce_options *options)                     \
     {                                                                                                \
-        return reel_reduce_apply(file, line, &reel_op_##WORD, &options);                             \
+        return reel_reduce_apply(file, line, &reel_op_##WORD, options);                              \
     }
 
 MAX_OPS(max, "largest")

@@ -9,6 +9,7 @@
  * f64 works in f64, all others in f32, which holds them exactly. */
 #include "ops/window.h"
 #include "core/dtype.h"
+#include "core/options.h"
 #include "core/shape.h"
 
 #include <math.h>
@@ -222,8 +223,10 @@ const reel_op reel_op_max_pool2d = {
     REEL_SAMPLES(max_pool_samples),
 };
 
-reel_tensor reel_max_pool2d_at(REEL_PLACE, reel_pool2d_options o)
+reel_tensor reel_max_pool2d_at(REEL_PLACE, const reel_pool2d_options *options)
 {
+    reel_pool2d_options o;
+    reel_known_options(&o, sizeof o, options);
     reel_tensor outputs[2];
     reel_window window = reel_pool_window(&o);
     reel_apply_at(file, line, &reel_op_max_pool2d, REEL_TENSORS(o.x), &window, outputs, 2);

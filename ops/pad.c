@@ -1,5 +1,6 @@
 /* pad: x with a constant around it; dx = dy without its border, a view. And flip, which is slices by -1. */
 #include "core/dtype.h"
+#include "core/options.h"
 #include "core/shape.h"
 #include "ops/op.h"
 
@@ -108,13 +109,15 @@ const reel_op reel_op_pad = {
     REEL_SAMPLES(pad_samples),
 };
 
-reel_tensor reel_pad_at(REEL_PLACE, reel_pad_options options)
+reel_tensor reel_pad_at(REEL_PLACE, const reel_pad_options *options)
 {
+    reel_pad_options o;
+    reel_known_options(&o, sizeof o, options);
     struct pad pad;
-    memcpy(pad.before, options.before, sizeof pad.before);
-    memcpy(pad.after, options.after, sizeof pad.after);
-    pad.value = options.value;
-    return reel_apply_one(file, line, &reel_op_pad, REEL_TENSORS(options.x), &pad);
+    memcpy(pad.before, o.before, sizeof pad.before);
+    memcpy(pad.after, o.after, sizeof pad.after);
+    pad.value = o.value;
+    return reel_apply_one(file, line, &reel_op_pad, REEL_TENSORS(o.x), &pad);
 }
 
 /* Not an op of its own: a view for each axis. */

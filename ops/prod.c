@@ -187,7 +187,7 @@ const reel_op reel_op_prod = {
     REEL_SAMPLES(prod_samples),
 };
 
-reel_tensor reel_prod_at(REEL_PLACE, reel_reduce_options options)
+reel_tensor reel_prod_at(REEL_PLACE, const reel_reduce_options *options)
 {
-    return reel_reduce_apply(file, line, &reel_op_prod, &options);
+    return reel_reduce_apply(file, line, &reel_op_prod, options);
 }

@@ -6,6 +6,7 @@
  * Floating sums are compensated, so that they are right to the last bit or so; integer sums wrap around. */
 #include "ops/reduce.h"
 #include "core/dtype.h"
+#include "core/options.h"
 
 #include <string.h>
 
@@ -73,11 +74,13 @@ reel_tensor reel_reduce_restore(const reel_call *call, reel_tensor reduced)
 
 reel_tensor reel_reduce_apply(REEL_PLACE, const reel_op *op, const reel_reduce_options *options)
 {
+    reel_reduce_options o;
+    reel_known_options(&o, sizeof o, options);
     reel_reduce reduce;
     memset(&reduce, 0, sizeof reduce);
-    reduce.axes = options->axes;
-    reduce.keepdims = options->keepdims;
-    return reel_apply_one(file, line, op, REEL_TENSORS(options->x), &reduce);
+    reduce.axes = o.axes;
+    reduce.keepdims = o.keepdims;
+    return reel_apply_one(file, line, op, REEL_TENSORS(o.x), &reduce);
 }
 
 void reel_each_line(const reel_call *call, const reel_lines *lines,
@@ -201,9 +204,9 @@ const reel_op reel_op_sum = {
     .formula = "y = sum x; dx = dy, stretched", REEL_TRUTH(sum_reference), REEL_SAMPLES(sum_samples),
 };
 
-reel_tensor reel_sum_at(REEL_PLACE, reel_reduce_options options)
+reel_tensor reel_sum_at(REEL_PLACE, const reel_reduce_options *options)
 {
-    return reel_reduce_apply(file, line, &reel_op_sum, &options);
+    return reel_reduce_apply(file, line, &reel_op_sum, options);
 }
 
 static int64_t mean_length(const reel_call *call, int rank, const int64_t *size)
@@ -252,7 +255,7 @@ const reel_op reel_op_mean = {
     .formula = "y = sum x / n; dx = dy / n, stretched", REEL_TRUTH(mean_reference), REEL_SAMPLES(mean_samples),
 };
 
-reel_tensor reel_mean_at(REEL_PLACE, reel_reduce_options options)
+reel_tensor reel_mean_at(REEL_PLACE, const reel_reduce_options *options)
 {
-    return reel_reduce_apply(file, line, &reel_op_mean, &options);
+    return reel_reduce_apply(file, line, &reel_op_mean, options);
 }

@@ -261,7 +261,7 @@ const reel_op reel_op_logsumexp = {
     REEL_SAMPLES(logsumexp_samples),
 };
 
-reel_tensor reel_logsumexp_at(REEL_PLACE, reel_reduce_options options)
+reel_tensor reel_logsumexp_at(REEL_PLACE, const reel_reduce_options *options)
 {
-    return reel_reduce_apply(file, line, &reel_op_logsumexp, &options);
+    return reel_reduce_apply(file, line, &reel_op_logsumexp, options);
 }

@@ -7,6 +7,7 @@
 #include "ops/moments.h"
 #include "ops/reduce.h"
 #include "core/dtype.h"
+#include "core/options.h"
 
 #include <math.h>
 #include <string.h>
@@ -253,12 +254,14 @@ const reel_op reel_op_var = {
     REEL_SAMPLES(var_samples),
 };
 
-reel_tensor reel_var_at(REEL_PLACE, reel_var_options options)
+reel_tensor reel_var_at(REEL_PLACE, const reel_var_options *options)
 {
+    reel_var_options o;
+    reel_known_options(&o, sizeof o, options);
     struct var var;
     memset(&var, 0, sizeof var);
-    var.reduce.axes = options.axes;
-    var.reduce.keepdims = options.keepdims;
-    var.correction = options.correction;
-    return reel_apply_one(file, line, &reel_op_var, REEL_TENSORS(options.x), &var);
+    var.reduce.axes = o.axes;
+    var.reduce.keepdims = o.keepdims;
+    var.correction = o.correction;
+    return reel_apply_one(file, line, &reel_op_var, REEL_TENSORS(o.x), &var);
 }

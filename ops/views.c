@@ -308,7 +308,7 @@ reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
     for (int i = 0; i < from.rank; i++)
         if (i < missing || shape.size[i - missing] != from.size[i])
             axes.axis[axes.count++] = i;
-    reel_tensor sum = reel_sum_at(file, line, (reel_reduce_options){.x = x, .axes = axes});
+    reel_tensor sum = reel_sum_at(file, line, REEL_OPTIONS(reel_reduce_options, .x = x, .axes = axes));
     reel_shape summed = reel_shape_of(sum);
     bool done = reel_same_sizes(summed.rank, summed.size, shape.rank, shape.size);
     return done ? sum : reel_reshape_at(file, line, sum, shape);

@@ -24,8 +24,10 @@ int main()
     reel_vjp(loss, REEL_NONE, REEL_TENSORS(logits, labels), gradient);
 #if __cplusplus >= 202002L
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-    reel_tensor total = reel_sum_at(REEL_HERE, {.x = loss, .axes = REEL_AXES(0), .keepdims = true});
-    reel_gradient_at(REEL_HERE, {.y = total, .xs = REEL_TENSORS(logits, labels), .gradients = gradient});
+    reel_tensor total = reel_sum(loss, .axes = REEL_AXES(0), .keepdims = true);
+    reel_gradient_at(REEL_HERE,
+                     REEL_OPTIONS(reel_gradient_options, .y = total, .xs = REEL_TENSORS(logits, labels),
+                                  .gradients = gradient));
 #endif
 
     reel_print(loss);

@@ -51,20 +51,19 @@ cat >"$place/stranger.cpp" <<'PROGRAM'
 
 int main()
 {
-    reel_tape_options options = {};
-    options.size = sizeof options;
+    reel_tape_options options = reel_tape_options_defaults();
     reel_tape *tape = reel_tape_new_options(&options);
     const double value[] = {1, 2, 3, 4};
     const int64_t size[] = {2, 2};
     reel_values values = reel_values_of(REEL_F64, value, 4);
     reel_tensor x = reel_variable_at(REEL_HERE, tape, reel_make_shape(2, size), values), gradient;
-    reel_reduce_options sum = {};
+    reel_reduce_options sum = reel_reduce_options_defaults();
     sum.x = reel_matmul(x, x);
-    reel_gradient_options wanted = {};
-    wanted.y = reel_sum_at(REEL_HERE, sum);
+    reel_gradient_options wanted = reel_gradient_options_defaults();
+    wanted.y = reel_sum_at(REEL_HERE, &sum);
     wanted.xs = reel_tensors_of(&x, 1);
     wanted.gradients = &gradient;
-    bool done = reel_gradient_at(REEL_HERE, wanted) && reel_print(gradient);
+    bool done = reel_gradient_at(REEL_HERE, &wanted) && reel_print(gradient);
     reel_tape_free(tape);
     return done ? 0 : 1;
 }

@@ -693,8 +693,8 @@ START_TEST(lab_says_that_an_op_must_take_f64)
     reel_tensor x = reel_random_normal(tape, REEL_SHAPE(3), REEL_F32, 0, 1), y;
     reel_apply_at("mine.c", 7, &lab_op_f32, REEL_TENSORS(x), NULL, &y, 1);
     y = reel_tanh(reel_add(x, y));
-    reel_gradcheck_options options = {.y = y, .xs = REEL_TENSORS(x)};
-    reel_gradcheck_report r = reel_gradcheck_at("check.c", 9, options);
+    reel_gradcheck_report r =
+        reel_gradcheck_at("check.c", 9, REEL_OPTIONS(reel_gradcheck_options, .y = y, .xs = REEL_TENSORS(x)));
     LAB_ASSERT_VERDICT(r, REEL_NOT_CHECKED);
     ck_assert_double_nan(r.digits);
     const char *message = reel_error_message(tape);

@@ -29,10 +29,23 @@ reel_tensor use(reel_tape *tape, reel_tensor labels, reel_tensor logits, reel_te
     reel_loss_and_backprop g = reel_raw_sparse_softmax_cross_entropy_with_logits(.features = logits, .labels = classes);
     reel_tensor nested = reel_softmax_cross_entropy_with_logits(
         .labels = reel_softmax(labels, -1), .logits = reel_sum(reel_add(a, b), .axes = REEL_AXES(0), .keepdims = true));
+    reel_tensor reduced = reel_mean(reel_max(reel_min(reel_prod(a, .axes = REEL_AXES(0)), .keepdims = true)));
+    reel_tensor spread = reel_add(reel_logsumexp(a, .axes = REEL_AXES(-1)), reel_var(a, .correction = 1));
+    reel_tensor framed = reel_layer_norm(reel_pad(a, .before = {1, 1}, .after = {1}, .value = 2), .dims = 2, .weight = b);
+    reel_tensor images = reel_conv2d(a, b, .bias = c, .stride = {2, 2}, .padding = {1, 1});
+    reel_tensor pooled = reel_max_pool2d(reel_avg_pool2d(images, .kernel = {2, 2}), .kernel = {2, 2}, .stride = {1, 1});
+    reel_tensor other = reel_add(reel_mean_squared_error(a, b), reel_huber(a, b, .reduction = REEL_REDUCTION_SUM));
+    reel_binary_cross_entropy_with_logits(a, b, .reduction = REEL_REDUCTION_MEAN);
+    reel_sum_at("mine.c", 7, REEL_OPTIONS(reel_reduce_options, .x = other, .axes = REEL_AXES(0)));
+    reel_gradcheck(reduced, REEL_TENSORS(spread, framed, pooled), .order = 2);
+    reel_tape_free(reel_tape_new_with(.threads = 2));
     reel_wrap(tape, .dtype = REEL_F32, .shape = REEL_SHAPE(2, 3), .data = memory);
     reel_variable(tape, REEL_SHAPE(), REEL_F16_VALUES(1));
     reel_gradient(a, REEL_TENSORS(logits, labels), gradient);
     reel_gradient(a, REEL_TENSORS(logits), gradient, .upstream = b, .final = true);
+    reel_rmsprop(.parameters = REEL_TENSORS(logits), .gradients = REEL_TENSORS(gradient[0]), .alpha = .9);
+    reel_adam(.parameters = REEL_TENSORS(logits), .gradients = REEL_TENSORS(gradient[0]), .beta2 = .99);
+    reel_adamw(.parameters = REEL_TENSORS(logits), .gradients = REEL_TENSORS(gradient[0]), .weight_decay = .1);
     reel_sgd(.parameters = REEL_TENSORS(logits), .gradients = REEL_TENSORS(gradient[0]), .learning_rate = c);
     return reel_add(reel_add(d, e), reel_add(f.loss, reel_add(g.backprop, nested)));
 }
@@ -68,6 +81,9 @@ refused 'an unknown name' 'reel_softmax_cross_entropy_with_logits(.labels = labe
 refused 'a dim in v2 proper' 'reel_softmax_cross_entropy_with_logits(.labels = labels, .logits = logits, .dim = 0)'
 refused 'a positional string' 'reel_softmax_cross_entropy_with_logits_v1("name", .labels = labels, .logits = logits)'
 refused 'a positional axis' 'reel_sparse_softmax_cross_entropy_with_logits(1, .labels = classes, .logits = logits)'
+refused 'a positional axis in a sum' 'reel_sum(logits, REEL_AXES(0))'
+refused 'a positional delta' 'reel_huber(logits, labels, 1.5)'
+refused 'a positional bias' 'reel_conv2d(logits, labels, classes)'
 refused 'positional features' 'reel_raw_softmax_cross_entropy_with_logits(logits, labels).loss'
 
 [ "$failures" -eq 0 ] && echo "all good with$compilers"

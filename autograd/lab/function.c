@@ -152,9 +152,9 @@ static void function_rename(reel_finding *finding, size_t count, const char *nam
 reel_gradcheck_report reel_gradcheck_function_at(REEL_PLACE, const reel_gradcheck_function_options *options)
 {
     reel_gradcheck_function_options known;
-    const reel_gradcheck_function_options *o = options ? reel_known_options(&known, sizeof known, options) : NULL;
+    const reel_gradcheck_function_options *o = reel_known_options(&known, sizeof known, options);
     reel_gradcheck_report report = reel_lab_no_report();
-    if (!o || !function_options_make_sense(o))
+    if (!function_options_make_sense(o))
         return report;
     bool f32 = o->dtype == REEL_F32;
     reel_lab lab = {

@@ -1,6 +1,7 @@
 /* The check as it is called: what is asked for is looked over, the lab works above the tape's end, and the
  * tape is left as it was. */
 #include "autograd/lab/lab.h"
+#include "core/options.h"
 
 #include <math.h>
 
@@ -32,8 +33,10 @@ static void gradcheck_forget_refusals(reel_tape *tape)
         tape->error = REEL_FINE;
 }
 
-reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, reel_gradcheck_options o)
+reel_gradcheck_report reel_gradcheck_at(REEL_PLACE, const reel_gradcheck_options *options)
 {
+    reel_gradcheck_options o;
+    reel_known_options(&o, sizeof o, options);
     reel_gradcheck_report report = reel_lab_no_report();
     reel_tape *tape = o.y.tape;
     reel_lab lab = {

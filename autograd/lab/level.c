@@ -82,19 +82,15 @@ static bool level_gradient(const reel_lab *lab, reel_tensors outputs, const reel
 {
     const char *file = lab->file;
     int line = lab->line;
-    reel_gradient_options options = {.y = outputs.tensor[0], .upstream = upstream[0], .xs = inputs,
-                                     .gradients = gradient};
     if (outputs.count == 1)
-        return reel_gradient_at(file, line, options);
+        return reel_vjp_at(file, line, outputs.tensor[0], upstream[0], inputs, gradient);
     reel_tensor sum = REEL_NONE;
     for (size_t o = 0; o < outputs.count; o++) {
         reel_tensor product = reel_mul_at(file, line, upstream[o], outputs.tensor[o]);
-        reel_tensor term = reel_sum_at(file, line, (reel_reduce_options){.x = product});
+        reel_tensor term = reel_sum_at(file, line, REEL_OPTIONS(reel_reduce_options, .x = product));
         sum = o ? reel_add_at(file, line, sum, term) : term;
     }
-    options.y = sum;
-    options.upstream = REEL_NONE;
-    return reel_gradient_at(file, line, options);
+    return reel_vjp_at(file, line, sum, REEL_NONE, inputs, gradient);
 }
 
 /* The same as numbers, into one list an input. */
