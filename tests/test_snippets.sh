@@ -2,7 +2,7 @@
 # Compiles and runs every C snippet of the README and the docs, and compares what it prints with the ```text block
 # that follows it; one that prints must have such a block. A snippet without main() is the body of one: it gets a
 # tape called `tape`, and must not fail it. One that begins with "/* FOLDER/FILE.c:" is a file of the library, and is
-# only compiled.
+# only compiled, as the library is.
 #
 #     test_snippets.sh SOURCE BUILD [COMPILER...]
 set -eu
@@ -32,7 +32,7 @@ for snippet in "$work"/*.c; do
     count=$((count + 1))
     name=$(basename "$snippet" .c)
     if head -n 1 "$snippet" | grep -q '^/\* [a-z]*/[a-z_0-9]*\.c:'; then
-        "$@" -std=gnu11 -Wall -Wextra -Werror -I"$source/include" -I"$source" -c "$snippet" -o "$work/file.o" || {
+        "$@" -std=gnu11 -Wall -Wextra -Werror -fopenmp-simd -I"$source/include" -I"$source" -c "$snippet" -o "$work/file.o" || {
             echo "FAILED to compile: $name"
             failed=1
         }
