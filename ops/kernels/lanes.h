@@ -175,6 +175,16 @@ REEL_INLINE reel_vector_f64 reel_numbers_f64(const double *at)
     return reel_load(at);
 }
 
+REEL_INLINE void reel_put_f32(float *at, reel_vector_f32 x)
+{
+    memcpy(at, &x, sizeof x);
+}
+
+REEL_INLINE void reel_put_f64(double *at, reel_vector_f64 x)
+{
+    reel_store(at, x);
+}
+
 #if REEL_VECTOR_BYTES == 64
 
 REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)

@@ -13,11 +13,6 @@ typedef uint32_t reel_bits_f32 __attribute__((vector_size(REEL_VECTOR_BYTES)));
 /* for (REEL_EACH_VECTOR_F32(i)) walks over sixteen lanes, REEL_WIDTH_F32 at a time. */
 #define REEL_EACH_VECTOR_F32(i) int i = 0; i < REEL_LANES_F32; i += REEL_WIDTH_F32
 
-REEL_INLINE void reel_put_f32(float *at, reel_vector_f32 x)
-{
-    memcpy(at, &x, sizeof x);
-}
-
 /* What a comparison tells of each lane. */
 #if REEL_VECTOR_BYTES == 64
 typedef __mmask16 reel_condition_f32;

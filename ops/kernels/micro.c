@@ -2,8 +2,6 @@
 #include "ops/kernels/micro.h"
 #include "ops/kernels/lanes.h"
 
-#include <string.h>
-
 /* Two vectors a row: at full depth, gemm.c has room for 128 bytes of a row of B. Six rows leave four of
  * sixteen registers: for the two vectors of B, a number of A in all lanes, and a product where it is not
  * fused with its addition. Where there are thirty-two, twelve rows, since gemm.c packs by fours. */
@@ -35,9 +33,7 @@ _Static_assert(MICRO_SUMS * REEL_VECTOR_BYTES <= REEL_MICRO_BYTES, "REEL_MICRO_B
         }                                                                                                 \
         MICRO_EACH(t) {                                                                                   \
             real *c = (real *)target + t / MICRO_VECTORS * c_row + t % MICRO_VECTORS * WIDTH;             \
-            if (add)                                                                                      \
-                sum[t] += reel_numbers_##type(c);                                                         \
-            memcpy(c, &sum[t], sizeof sum[t]);                                                            \
+            reel_put_##type(c, add ? sum[t] + reel_numbers_##type(c) : sum[t]);                           \
         }                                                                                                 \
     }
 
