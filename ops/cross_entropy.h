@@ -99,7 +99,16 @@ typedef struct reel_xent_label {
     enum reel_xent_fate fate;
 } reel_xent_label;
 
+static inline int64_t reel_xent_class_at(const reel_array *labels, int64_t element)
+{
+    return labels->dtype == REEL_I32 ? ((const int32_t *)labels->data)[element] : ((const int64_t *)labels->data)[element];
+}
+
 reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const reel_array *labels,
                                      int64_t element, int64_t classes);
+
+/* Whether all of the integer labels are classes and none is ignored, as in most programs: then nobody need read them one
+ * by one. */
+bool reel_xent_labels_all_count(const reel_cross_entropy *attributes, const reel_array *labels, int64_t classes);
 
 #endif

@@ -10,14 +10,37 @@
 reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const reel_array *labels,
                                      int64_t element, int64_t classes)
 {
-    int64_t class = labels->dtype == REEL_I32 ? ((const int32_t *)labels->data)[element]
-                                              : ((const int64_t *)labels->data)[element];
+    int64_t class = reel_xent_class_at(labels, element);
     if (attributes->ignore_index != REEL_NO_INDEX && class == attributes->ignore_index)
         return (reel_xent_label){-1, REEL_XENT_OUT_OF_IT};
     if (class >= 0 && class < classes)
         return (reel_xent_label){class, REEL_XENT_COUNTS};
     bool ignored = attributes->out_of_range == REEL_LABELS_IGNORE;
     return (reel_xent_label){class, ignored ? REEL_XENT_OUT_OF_IT : REEL_XENT_SPOILT};
+}
+
+static bool label_all_below(const reel_array *labels, const reel_walk *walk, int64_t classes)
+{
+    bool all = true;
+    const int32_t *i32 = (const int32_t *)labels->data + walk->offset[0];
+    const int64_t *i64 = (const int64_t *)labels->data + walk->offset[0];
+    if (labels->dtype == REEL_I32)
+        for (int64_t i = 0; i < walk->length; i++)
+            all &= (uint64_t)(int64_t)i32[i * walk->step[0]] < (uint64_t)classes;
+    else
+        for (int64_t i = 0; i < walk->length; i++)
+            all &= (uint64_t)i64[i * walk->step[0]] < (uint64_t)classes;
+    return all;
+}
+
+bool reel_xent_labels_all_count(const reel_cross_entropy *attributes, const reel_array *labels, int64_t classes)
+{
+    bool all = attributes->ignore_index < 0 || attributes->ignore_index >= classes;
+    const int64_t *const strides[] = {labels->strides};
+    reel_walk walk;
+    for (reel_walk_start(&walk, labels->rank, labels->shape, 1, strides); walk.more && all; reel_walk_next(&walk))
+        all = label_all_below(labels, &walk, classes);
+    return all;
 }
 
 /* "row 5", and where that is, if the rows have more than one dimension. */

@@ -194,7 +194,8 @@ static double prepare_row_weight(const reel_xent_run *run, int64_t row)
 
 static void prepare_mean(reel_xent_run *run)
 {
-    bool all_the_same = !run->attributes->sparse && !run->array[REEL_XENT_ROW_WEIGHTS];
+    bool by_class = run->attributes->sparse && run->array[REEL_XENT_CLASS_WEIGHTS];
+    bool all_the_same = run->all_count && !by_class && !run->array[REEL_XENT_ROW_WEIGHTS];
     run->mean[0] = all_the_same ? (double)run->rows : 0;
     for (int64_t row = 0; row < run->rows && !all_the_same; row++)
         reel_xent_add(run->mean, prepare_row_weight(run, row));
@@ -249,6 +250,8 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     run->kernel = prepare_kernel(call->tape->cpu, run->job.f32);
     run->panels = run->job.f32 && run->job.across ? REEL_XENT_PANELS : 1;
     run->panel_rows = reel_xent_panel_rows(&run->job);
+    run->all_count = !attributes->sparse || reel_xent_labels_all_count(attributes, run->array[REEL_XENT_INTEGERS],
+                                                                       run->job.classes);
     run->mean[0] = 1;
     if (attributes->reduction == REEL_REDUCTION_MEAN)
         prepare_mean(run);

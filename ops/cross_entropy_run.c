@@ -27,22 +27,54 @@ static reel_vector run_if_finite(reel_vector x)
 
 /* ---- Panels ------------------------------------------------------------------------------------ */
 
+/* Rows beyond the last repeat the first. */
 static void run_set_rows(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
-    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-        for (int r = 0; r < REEL_XENT_ROWS && run->array[which]; r++)
-            panel->row[which][r] = reel_xent_element(run, which, first + (r < panel->rows ? r : 0));
+    bool evenly = run->rank == 1 && panel->rows == REEL_XENT_ROWS;
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++) {
+        if (!run->array[which])
+            continue;
+        int64_t element = reel_xent_element(run, which, first), step = run->stride[which][0];
+        if (evenly)
+            for (int r = 0; r < REEL_XENT_ROWS; r++)
+                panel->row[which][r] = element + r * step;
+        else
+            for (int r = 0; r < REEL_XENT_ROWS; r++)
+                panel->row[which][r] = reel_xent_element(run, which, first + (r < panel->rows ? r : 0));
+    }
+}
+
+static void run_read_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
+{
+    for (int r = 0; r < REEL_XENT_ROWS; r++) {
+        reel_xent_label label = reel_xent_row_label(run, first + (r < panel->rows ? r : 0));
+        panel->label[r] = label.class;
+        panel->fate[r] = label.fate;
+    }
+}
+
+/* Of a whole panel of integer labels that all count, as they lie. */
+static void run_take_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
+{
+    const reel_array *labels = run->array[REEL_XENT_INTEGERS];
+    const int64_t step = run->stride[REEL_XENT_INTEGERS][0];
+    for (int r = 0; r < REEL_XENT_ROWS; r++) {
+        panel->label[r] = reel_xent_class_at(labels, (first + r) * step);
+        panel->fate[r] = REEL_XENT_COUNTS;
+    }
 }
 
 static void run_set_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
-    for (int r = 0; r < REEL_XENT_ROWS; r++) {
-        reel_xent_label label = {-1, REEL_XENT_COUNTS};
-        if (run->attributes->sparse)
-            label = reel_xent_row_label(run, first + (r < panel->rows ? r : 0));
-        panel->label[r] = label.class;
-        panel->fate[r] = label.fate;
-    }
+    if (run->attributes->sparse && run->all_count && run->rank == 1 && panel->rows == REEL_XENT_ROWS)
+        run_take_labels(run, first, panel);
+    else if (run->attributes->sparse)
+        run_read_labels(run, first, panel);
+    else
+        for (int r = 0; r < REEL_XENT_ROWS; r++) {
+            panel->label[r] = -1;
+            panel->fate[r] = REEL_XENT_COUNTS;
+        }
 }
 
 /* u r, or u r / W. One that is not finite is multiplied in when all is done. */
@@ -98,9 +130,15 @@ static void run_add_values(const reel_xent_panel *panel, run_sums *sums)
     }
 }
 
+/* Whether there is nothing to be done to a panel's values. */
+static bool run_is_plain(const reel_xent_run *run, const reel_xent_panel *panel)
+{
+    return run->uniform && run->all_count && panel->rows == REEL_XENT_ROWS && panel->late[0] == 1;
+}
+
 static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_panel *panel, run_sums *sums)
 {
-    for (int r = 0; r < REEL_XENT_ROWS; r++) {
+    for (int r = 0; r < REEL_XENT_ROWS && !run_is_plain(run, panel); r++) {
         bool there = r < panel->rows, counts = panel->fate[r] == REEL_XENT_COUNTS;
         panel->value[0][r] *= run->job.joint ? 1 : panel->late[r];
         if (!there || !counts) {
@@ -174,9 +212,9 @@ bool reel_xent_forward(const reel_call *call)
 {
     reel_xent_run run;
     reel_xent_shape shape = reel_xent_shape_of(call->attributes, &call->in[0], &call->in[1]);
-    if (!run_check_labels(call, &shape))
-        return false;
     reel_xent_prepare(&run, call, &shape);
+    if (!(run.attributes->sparse && run.all_count) && !run_check_labels(call, &shape))
+        return false;
     if (run.uniform && run.rows > 0) {
         run_set_labels(&run, 0, &run.start);
         run_set_upstream(&run, 0, &run.start);

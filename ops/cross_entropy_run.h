@@ -25,6 +25,7 @@ typedef struct reel_xent_run {
     int                       rank;                 /* of the rows                                 */
     int64_t                   size[REEL_MAX_RANK], stride[REEL_XENT_ARRAYS][REEL_MAX_RANK];
     double                    mean[2];              /* W as a sum of two; 1 where it is no mean    */
+    bool                      all_count;            /* as far as labels decide                     */
     bool                      uniform;              /* all rows have the same upstream, and no weight */
     reel_xent_panel           start;                /* every panel where that is so, but for its rows */
     double                   *partial;              /* of a reduction: two a block                 */

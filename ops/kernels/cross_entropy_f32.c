@@ -87,8 +87,8 @@ void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *
     const float *from = (const void *)rows;
     float *to = (void *)alone;
     for (size_t member = 0; member < sizeof *rows / sizeof rows->max; member++)
-        for (int lane = 0; lane < REEL_LANES_F32; lane++)
-            to[member * REEL_LANES_F32 + (size_t)lane] = from[member * REEL_LANES_F32 + (size_t)row];
+        for (REEL_EACH_VECTOR_F32(i))
+            reel_put_f32(to + member * REEL_LANES_F32 + i, reel_spread_f32(from[member * REEL_LANES_F32 + (size_t)row]));
 }
 
 void reel_xent_f32_at_labels(const xent_rows *rows, const float z[REEL_LANES], float gradient[REEL_LANES])
@@ -139,14 +139,11 @@ REEL_INLINE reel_mask f32_suit(unsigned quantity, const xent_sums *sums, const r
 static unsigned f32_find_unsuited(unsigned quantity, const xent_sums *sums, const reel_xent_panel *panel,
                                   const xent_rows *rows)
 {
-    int64_t suits[REEL_LANES];
-    unsigned unsuited = 0;
-    for (REEL_EACH_VECTOR(i)) {
-        reel_mask suit = f32_suit(quantity, sums, panel, rows, i);
-        memcpy(suits + i, &suit, sizeof suit);
-    }
-    for (int row = 0; row < panel->rows; row++)
-        unsuited |= (unsigned)(panel->fate[row] == REEL_XENT_COUNTS && !suits[row]) << row;
+    unsigned suited = 0, unsuited = 0;
+    for (REEL_EACH_VECTOR(i))
+        suited |= reel_mask_bits(f32_suit(quantity, sums, panel, rows, i)) << i;
+    for (int row = 0; row < panel->rows && suited != (1u << REEL_LANES) - 1; row++)
+        unsuited |= (unsigned)(panel->fate[row] == REEL_XENT_COUNTS && !(suited & 1u << row)) << row;
     return unsuited;
 }
 

@@ -4,64 +4,69 @@
 
 #include <string.h>
 
-enum { ACROSS_NUMBERS = REEL_XENT_FEW * REEL_LANES_F32 };
-
-/* Groups: the sixteen rows' numbers of one class side by side. */
-typedef struct across_room {
-    float z[ACROSS_NUMBERS], y[ACROSS_NUMBERS], v[ACROSS_NUMBERS], power[ACROSS_NUMBERS], rise[ACROSS_NUMBERS],
-        out[ACROSS_NUMBERS], label_out[ACROSS_NUMBERS];
-} across_room;
+/* Groups: the sixteen rows' numbers of one class side by side. Arrays follow each other closely, as all that starts at
+ * multiples of 4096 bytes competes for the same few lines of the level-1 cache. */
+enum { ACROSS_ARRAYS = 7, ACROSS_NUMBERS = ACROSS_ARRAYS * REEL_XENT_FEW * REEL_LANES_F32 };
 
 /* ---- Turning --------------------------------------------------------------------------------------------- */
 
+typedef uint32_t across_four __attribute__((vector_size(16)));
 typedef uint32_t across_eight __attribute__((vector_size(32)));
 
 #define ACROSS_UNROLL _Pragma("GCC unroll 8")        /* so that the arrays are registers            */
 #define ACROSS_MIX(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 
-/* Eight times eight numbers of 4 bytes: number j of from[i] becomes number i of to[j]. First ones change places, then
- * twos, then fours. */
-REEL_INLINE void across_turn_square(const float *const from[8], float *const to[8])
+REEL_INLINE across_four across_load(const void *at)
 {
-    across_eight a[8], b[8];
-    ACROSS_UNROLL
-    for (int i = 0; i < 8; i++)
-        memcpy(&a[i], from[i], sizeof a[i]);
-    ACROSS_UNROLL
-    for (int i = 0; i < 8; i += 2) {
-        b[i] = ACROSS_MIX(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-        b[i + 1] = ACROSS_MIX(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-    }
-    ACROSS_UNROLL
-    for (int i = 0; i < 8; i += 4)
-        ACROSS_UNROLL
-        for (int k = i; k < i + 2; k++) {
-            a[k] = ACROSS_MIX(b[k], b[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-            a[k + 2] = ACROSS_MIX(b[k], b[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-        }
-    ACROSS_UNROLL
-    for (int i = 0; i < 4; i++) {
-        b[i] = ACROSS_MIX(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        b[i + 4] = ACROSS_MIX(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-    ACROSS_UNROLL
-    for (int i = 0; i < 8; i++)
-        memcpy(to[i], &b[i], sizeof b[i]);
+    across_four x;
+    memcpy(&x, at, sizeof x);
+    return x;
 }
 
-/* Eight rows of f32 from or to lanes `first` on. The last square reaches back over the one before. */
-static void across_turn_eight(char *const row[8], int64_t classes, float *groups, int first, bool back)
+/* Four times four numbers of 4 bytes in the lower halves, and four times four in the upper ones: number j of a[i] and
+ * number i of a[j] change places. */
+REEL_INLINE void across_turn_squares(across_eight a[4])
 {
-    const float *from[8];
-    float *to[8];
-    for (int64_t k = 0; k < classes; k += 8) {
-        int64_t start = k + 8 <= classes ? k : classes - 8;
-        for (int i = 0; i < 8; i++) {
-            float *group = groups + (start + i) * REEL_LANES_F32 + first, *there = (float *)(void *)row[i] + start;
-            from[i] = back ? group : there;
-            to[i] = back ? there : group;
+    across_eight low[2], high[2];
+    ACROSS_UNROLL
+    for (int i = 0; i < 2; i++) {
+        low[i] = ACROSS_MIX(a[2 * i], a[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        high[i] = ACROSS_MIX(a[2 * i], a[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    a[0] = ACROSS_MIX(low[0], low[1], 0, 1, 8, 9, 4, 5, 12, 13);
+    a[1] = ACROSS_MIX(low[0], low[1], 2, 3, 10, 11, 6, 7, 14, 15);
+    a[2] = ACROSS_MIX(high[0], high[1], 0, 1, 8, 9, 4, 5, 12, 13);
+    a[3] = ACROSS_MIX(high[0], high[1], 2, 3, 10, 11, 6, 7, 14, 15);
+}
+
+/* Four classes of eight rows. */
+REEL_INLINE void across_turn_four(char *const row[8], int64_t class, float *group, bool back)
+{
+    const int64_t byte = class * (int64_t)sizeof(float);
+    across_eight a[4];
+    ACROSS_UNROLL
+    for (int i = 0; i < 4; i++)
+        if (back)
+            memcpy(&a[i], group + i * REEL_LANES_F32, sizeof a[i]);
+        else
+            a[i] = ACROSS_MIX(across_load(row[i] + byte), across_load(row[i + 4] + byte), 0, 1, 2, 3, 4, 5, 6, 7);
+    across_turn_squares(a);
+    ACROSS_UNROLL
+    for (int i = 0; i < 4; i++)
+        if (back) {
+            memcpy(row[i] + byte, &a[i], sizeof(across_four));
+            memcpy(row[i + 4] + byte, (char *)&a[i] + sizeof(across_four), sizeof(across_four));
+        } else {
+            memcpy(group + i * REEL_LANES_F32, &a[i], sizeof a[i]);
         }
-        across_turn_square(from, to);
+}
+
+/* Eight rows of f32 from or to lanes `first` on. The last four classes reach back over those before. */
+REEL_INLINE void across_turn_eight(char *const row[8], int64_t classes, float *groups, int first, bool back)
+{
+    for (int64_t k = 0; k < classes; k += 4) {
+        int64_t class = k + 4 <= classes ? k : classes - 4;
+        across_turn_four(row, class, groups + class * REEL_LANES_F32 + first, back);
     }
 }
 
@@ -74,8 +79,11 @@ static void across_turn_panel(const reel_xent_job *job, const reel_xent_panel *p
     char *row[REEL_XENT_ROWS];
     for (int r = 0; r < rows; r++)
         row[r] = (char *)job->array[which].data + panel->row[which][r] * (int64_t)sizeof(float);
-    if (step == 1 && rows == REEL_XENT_ROWS && job->classes >= 8) {
-        across_turn_eight(row, job->classes, groups, first, back);
+    if (step == 1 && rows == REEL_XENT_ROWS && job->classes >= 4) {
+        if (back)
+            across_turn_eight(row, job->classes, groups, first, true);
+        else
+            across_turn_eight(row, job->classes, groups, first, false);
         return;
     }
     for (int r = 0; r < rows; r++) {
@@ -170,12 +178,14 @@ void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xe
 {
     _Alignas(64) xent_f32_sums sums;
     _Alignas(64) xent_rows rows[2];
-    _Alignas(64) across_room room;
+    _Alignas(64) float room[ACROSS_NUMBERS];
     float max[REEL_LANES_F32];
-    xent_f32_groups at = {.groups = (int)job->classes, .power = room.power, .rise = room.rise, .out = room.out, .label_out = room.label_out};
-    at.z = across_turn(job, panel, REEL_XENT_LOGITS, room.z, false);
-    at.y = across_turn(job, panel, REEL_XENT_LABELS, room.y, false);
-    at.v = across_turn(job, panel, REEL_XENT_DIRECTION, room.v, false);
+    const int64_t size = job->classes * REEL_LANES_F32;
+    xent_f32_groups at = {.groups = (int)job->classes, .power = room, .rise = room + size, .out = room + 2 * size,
+                          .label_out = room + 3 * size};
+    at.z = across_turn(job, panel, REEL_XENT_LOGITS, room + 4 * size, false);
+    at.y = across_turn(job, panel, REEL_XENT_LABELS, room + 5 * size, false);
+    at.v = across_turn(job, panel, REEL_XENT_DIRECTION, room + 6 * size, false);
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
         max[lane] = -INFINITY;
     reel_xent_f32_no_sums(job, &sums);

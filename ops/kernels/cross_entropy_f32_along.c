@@ -178,12 +178,10 @@ static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f3
 /* As a tree. */
 static double along_join(const double lanes[REEL_LANES_F32])
 {
-    double sum[REEL_LANES_F32];
-    memcpy(sum, lanes, sizeof sum);
-    for (int step = REEL_LANES_F32 / 2; step > 0; step /= 2)
-        for (int lane = 0; lane < step; lane++)
-            sum[lane] += sum[lane + step];
-    return sum[0];
+    double sum[REEL_LANES];
+    for (REEL_EACH_VECTOR(i))
+        reel_store(sum + i, reel_load(lanes + i) + reel_load(lanes + REEL_LANES + i));
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
 static void along_sum_rows(along_panel *at, xent_f32_sums *sums)

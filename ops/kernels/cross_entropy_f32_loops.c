@@ -8,8 +8,8 @@
 #define LOOPS_EACH_GROUP(at, i, groups)                                                                                \
     int64_t at = (i), end_ = (int64_t)(groups) * REEL_LANES_F32; at < end_; at += REEL_LANES_F32
 
-/* for (LOOPS_EACH_HALF(half)): of a vector, as doubles. */
-#define LOOPS_EACH_HALF(half) int half = 0; half < 2; half++
+/* LOOPS_EACH_HALF(half): of a vector, as doubles. */
+#define LOOPS_EACH_HALF(half) _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++)
 
 REEL_INLINE reel_vector_f32 loops_all(const float lanes[REEL_LANES_F32], int i)
 {
@@ -45,13 +45,13 @@ REEL_INLINE reel_exp_parts loops_exp(reel_vector_f32 logit, reel_vector_f32 max,
 /* Two doubles' vectors of sums from and to memory. */
 REEL_INLINE void loops_take(const double *sum, reel_vector total[2])
 {
-    for (LOOPS_EACH_HALF(half))
+    LOOPS_EACH_HALF(half)
         total[half] = reel_load(sum + half * REEL_WIDTH);
 }
 
 REEL_INLINE void loops_give(double *sum, const reel_vector total[2])
 {
-    for (LOOPS_EACH_HALF(half))
+    LOOPS_EACH_HALF(half)
         reel_store(sum + half * REEL_WIDTH, total[half]);
 }
 
@@ -74,12 +74,12 @@ REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, 
         reel_put_f32(at->power + k, parts.power);
         reel_put_f32(at->rise + k, parts.rise);
         ties = reel_count_f32(ties, tie);
-        for (LOOPS_EACH_HALF(half))
+        LOOPS_EACH_HALF(half)
             others[half] += reel_widen_f32(e, half);
         if (!with_v)
             continue;
         reel_vector_f32 v = reel_numbers_f32(at->v + k), tie_v = reel_where_f32(tie, v);
-        for (LOOPS_EACH_HALF(half)) {
+        LOOPS_EACH_HALF(half) {
             others_v[half] = reel_multiply_add(reel_widen_f32(e, half), reel_widen_f32(v, half), others_v[half]);
             ties_v[half] += reel_widen_f32(tie_v, half);
         }
@@ -109,7 +109,7 @@ REEL_INLINE void loops_add_labels(bool with_z, const xent_f32_groups *at, xent_f
     if (with_z)
         loops_take(sums->of[XENT_DISTANCE] + i, distance);
     for (LOOPS_EACH_GROUP(k, i, at->groups))
-        for (LOOPS_EACH_HALF(half)) {
+        LOOPS_EACH_HALF(half) {
             reel_vector y = reel_load_f32(at->y + k + half * REEL_WIDTH);
             labels[half] += y;
             if (with_z)

@@ -25,6 +25,8 @@ typedef struct direct_kept {
     double hi[REEL_XENT_KEPT], lo[REEL_XENT_KEPT];
 } direct_kept;
 
+#define DIRECT_UNROLL _Pragma("GCC unroll 8")        /* so that arrays are registers                */
+
 /* ---- A vector of classes ----------------------------------------------------------------------- */
 
 /* All but e. Without a labels array y is 1 where the number of the class is the row's label. */
@@ -43,6 +45,7 @@ REEL_INLINE xent_class direct_class(const direct_source *from, int64_t at, reel_
 
 REEL_INLINE void direct_add(const reel_xent_job *job, const xent_class *c, reel_pair sum[XENT_SUMS])
 {
+    DIRECT_UNROLL
     for (int kind = 0; kind < XENT_SUMS; kind++)
         if (xent_wants_sum(job, kind))
             sum[kind] = xent_add_class(true, true, kind, c, NAN, sum[kind]);
@@ -50,6 +53,7 @@ REEL_INLINE void direct_add(const reel_xent_job *job, const xent_class *c, reel_
 
 REEL_INLINE void direct_put_sums(const reel_xent_job *job, const reel_pair sum[XENT_SUMS], int i, xent_sums *to)
 {
+    DIRECT_UNROLL
     for (int kind = 0; kind < XENT_SUMS; kind++)
         if (xent_wants_sum(job, kind))
             XENT_PUT(true, &to->of[kind], i, sum[kind]);

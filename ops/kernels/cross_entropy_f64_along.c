@@ -39,11 +39,14 @@ REEL_INLINE double f64_largest(const double *z, int64_t count)
     double most[STEP], largest = -INFINITY;
     int64_t at = 0;
     reel_vector chain[CHAINS];
+    DIRECT_UNROLL
     for (int k = 0; k < CHAINS; k++)
         chain[k] = reel_vector_of(-INFINITY);
     for (; at + STEP <= count; at += STEP)
+        DIRECT_UNROLL
         for (int k = 0; k < CHAINS; k++)
             chain[k] = reel_larger(reel_load(z + at + k * REEL_WIDTH), chain[k]);
+    DIRECT_UNROLL
     for (int k = 0; k < CHAINS; k++)
         reel_store(most + k * REEL_WIDTH, chain[k]);
     for (int k = 0; k < STEP; k++)

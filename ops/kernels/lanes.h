@@ -86,6 +86,21 @@ REEL_INLINE reel_vector reel_select(reel_mask condition, reel_vector a, reel_vec
 #endif
 }
 
+/* A bit for each lane: whether it is all ones. */
+REEL_INLINE unsigned reel_mask_bits(reel_mask mask)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_movepi64_mask((__m512i)mask);
+#elif REEL_VECTOR_BYTES == 32
+    return (unsigned)_mm256_movemask_pd((__m256d)mask);
+#else
+    unsigned bits = 0;
+    for (int lane = 0; lane < REEL_WIDTH; lane++)
+        bits |= (unsigned)(mask[lane] & 1) << lane;
+    return bits;
+#endif
+}
+
 /* What a comparison tells of each lane, in the form that selecting by it costs least. */
 #if REEL_VECTOR_BYTES == 64
 typedef __mmask8 reel_condition;
