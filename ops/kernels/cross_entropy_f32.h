@@ -58,6 +58,7 @@ typedef struct xent_f32_groups {
     const float *z, *y, *v;
     float       *power, *rise;                      /* of the exponentials: from the sums for the results */
     float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
+    int64_t      fetch;                             /* 0, or where the next row is to be fetched from: so far behind */
 } xent_f32_groups;
 
 /* ---- cross_entropy_f32_loops.c: over groups. Sums are added to. ---------------------------------------- */

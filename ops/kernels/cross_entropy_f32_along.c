@@ -137,7 +137,9 @@ static xent_f32_groups along_operands(const along_panel *at, int row, along_stre
     return (xent_f32_groups){.groups = along_groups(s), .power = at->room->power + kept, .rise = at->room->rise + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
-                             .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v)};
+                             .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v),
+                             .out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out),
+                             .label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out)};
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------ */
@@ -163,6 +165,7 @@ static void along_find_largest(along_panel *at)
 static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes)
 {
     xent_f32_groups operands = along_operands(at, row, s);
+    operands.fetch = at->kept ? at->job->classes : 0;
     float max[REEL_LANES_F32];
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
         max[lane] = at->max[row];
@@ -207,11 +210,10 @@ static void along_write_stretch(const along_panel *at, int row, along_stretch s,
     xent_f32_groups operands = along_operands(at, row, s);
     xent_f32_sums again;
     if (!at->kept && xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND)) {
+        operands.fetch = at->job->classes;
         reel_xent_f32_no_sums(at->job, &again);
         reel_xent_f32_add_exponentials(&operands, rows->max, &again);
     }
-    operands.out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
-    operands.label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out);
     reel_xent_f32_write(at->job, &operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)

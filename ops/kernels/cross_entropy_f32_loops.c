@@ -55,6 +55,21 @@ REEL_INLINE void loops_give(double *sum, const reel_vector total[2])
         reel_store(sum + half * REEL_WIDTH, total[half]);
 }
 
+/* While the exponentials keep the CPU busy, what comes next is fetched: the numbers at the same place that they do not
+ * need, and those that they need of the next row. */
+REEL_INLINE void loops_fetch(const xent_f32_groups *at, int64_t k)
+{
+    __builtin_prefetch(at->z + k + at->fetch);
+    if (at->v)
+        __builtin_prefetch(at->v + k + at->fetch);
+    if (at->y)
+        __builtin_prefetch(at->y + k);
+    if (at->out)
+        __builtin_prefetch(at->out + k, 1);
+    if (at->label_out)
+        __builtin_prefetch(at->label_out + k, 1);
+}
+
 REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, const float *lanes_max, xent_f32_sums *sums,
                                         int i)
 {
@@ -67,6 +82,8 @@ REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, 
         loops_take(sums->of[XENT_TIES_V] + i, ties_v);
     }
     for (LOOPS_EACH_GROUP(k, i, at->groups)) {
+        if (at->fetch)
+            loops_fetch(at, k);
         reel_vector_f32 z = reel_numbers_f32(at->z + k);
         reel_condition_f32 tie = reel_equal_f32(z, max);
         reel_exp_parts parts = loops_exp(z, max, least);
