@@ -71,6 +71,7 @@ static void SKINNY(skinny_rows_lay)(const reel_skinny *s, int64_t i, int64_t fir
         if (i + r >= s->m)
             memset(tile, 0, (size_t)terms * sizeof *tile);
         else if (s->a_col == 1)
+#pragma omp simd
             for (int64_t p = 0; p < terms; p++)
                 tile[p] = a[p];
         else
