@@ -75,7 +75,8 @@ static void property_draw_shape(property_random *random, property_case *c)
         c->both.size[i] = 1 + property_below(random, rank > 4 ? 2 : 5);
     if (rank > 1 && property_chance(random, 0.02))
         c->both.size[axis == 0] = 0;
-    c->both.size[axis] = wide ? 300 + property_below(random, 900) : 1 + property_below(random, 20);
+    int64_t most = property_chance(random, 0.7) ? 900 : 3700;       /* beyond 2048 fewer exponentials are kept */
+    c->both.size[axis] = wide ? 300 + property_below(random, most) : 1 + property_below(random, 20);
     c->ask.axis = raw || property_chance(random, 0.5) ? axis - rank : axis;
     c->rows = reel_truth_without(c->both, axis);
 }

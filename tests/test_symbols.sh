@@ -1,14 +1,14 @@
 #!/bin/sh
 # What the built libraries show of themselves: they export reel_* alone, they cannot end the process or print,
-# and they have no mutable global state but what is named below.
+# they have no mutable global state but what is named below, and the shared one, stripped, is not larger than BYTES.
 #
-#     test_symbols.sh libreel.so libreel.a
+#     test_symbols.sh libreel.so libreel.a [BYTES]
 #
 # SPDX-License-Identifier: MIT
 set -eu
 
-if [ $# -ne 2 ] || [ ! -r "$1" ] || [ ! -r "$2" ]; then
-    echo "usage: $0 libreel.so libreel.a" >&2
+if [ $# -lt 2 ] || [ ! -r "$1" ] || [ ! -r "$2" ]; then
+    echo "usage: $0 libreel.so libreel.a [BYTES]" >&2
     exit 2
 fi
 shared=$1
@@ -54,5 +54,13 @@ mutable=$(objdump -t "$static" | awk '
     $NF !~ /^\./ && $(NF - 1) !~ /^0+$/ { print $NF }' | sed 's/\.[0-9]*$//' | sort -u)
 complain "mutable global state in $static" \
     "$(printf '%s\n' "$mutable" | grep -vE "$allowed" | grep . || true)"
+
+if [ $# -gt 2 ]; then
+    stripped=$(mktemp "${TMPDIR:-/tmp}/reel-stripped-XXXXXX")
+    strip -o "$stripped" "$shared"
+    size=$(wc -c <"$stripped")
+    rm -f "$stripped"
+    [ "$size" -le "$3" ] || complain "$shared, stripped" "$size bytes, and not $3 at most"
+fi
 
 exit $failed

@@ -30,6 +30,7 @@
 #define reel_xent_f32_add_classes     REEL_AT_LEVEL(reel_xent_f32_add_classes)
 #define reel_xent_f32_largest         REEL_AT_LEVEL(reel_xent_f32_largest)
 #define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
+#define reel_xent_f32_powers          REEL_AT_LEVEL(reel_xent_f32_powers)
 #define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
 #define reel_xent_f32_softmax         REEL_AT_LEVEL(reel_xent_f32_softmax)
 #define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
@@ -65,6 +66,7 @@ typedef struct xent_f32_groups {
 
 void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]);
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
+void reel_xent_f32_powers(const xent_f32_groups *at, const float max[REEL_LANES_F32]);     /* where rises are at hand */
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
 void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows);          /* u S p        */
 void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y)  */

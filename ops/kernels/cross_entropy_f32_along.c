@@ -17,7 +17,7 @@ typedef struct along_stretch {
 } along_stretch;
 
 /* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight; and for the exponentials, of
- * whole rows where they fit. */
+ * whole rows where they fit. Of a row that is too long for that the rises are kept where its results will be. */
 typedef struct along_room {
     float z[ALONG_TILE], y[ALONG_TILE], v[ALONG_TILE], out[ALONG_TILE], label_out[ALONG_TILE];
     float power[REEL_XENT_KEPT], rise[REEL_XENT_KEPT];
@@ -30,6 +30,7 @@ typedef struct along_panel {
     int                    first, end;              /* the rows in hand                            */
     bool                   apart;                   /* the logits' classes do not lie side by side */
     bool                   kept;                    /* exponentials, from the sums for the results */
+    bool                   rises_kept;              /* their rises alone                           */
     along_room            *room;
     float                  max[REEL_XENT_ROWS], label_z[REEL_XENT_ROWS];
 } along_panel;
@@ -134,11 +135,13 @@ static xent_f32_groups along_operands(const along_panel *at, int row, along_stre
 {
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
     int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_APART : 0;
-    return (xent_f32_groups){.groups = along_groups(s), .power = at->room->power + kept, .rise = at->room->rise + kept,
+    float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
+    bool in_out = at->rises_kept && along_lies_well(at, REEL_XENT_OUT, s);
+    return (xent_f32_groups){.groups = along_groups(s), .power = at->room->power + kept,
+                             .rise = in_out ? out : at->room->rise + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
-                             .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v),
-                             .out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out),
+                             .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
                              .label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out)};
 }
 
@@ -205,15 +208,25 @@ static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
 
+/* The exponentials of a stretch once more, as far as they were not kept. */
+static void along_find_exponentials(const along_panel *at, const xent_f32_rows *rows, xent_f32_groups *operands)
+{
+    xent_f32_sums again;
+    if (at->kept || !xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
+        return;
+    operands->fetch = at->job->classes;
+    if (at->rises_kept) {
+        reel_xent_f32_powers(operands, rows->max);
+        return;
+    }
+    reel_xent_f32_no_sums(at->job, &again);
+    reel_xent_f32_add_exponentials(operands, rows->max, &again);
+}
+
 static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
 {
     xent_f32_groups operands = along_operands(at, row, s);
-    xent_f32_sums again;
-    if (!at->kept && xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND)) {
-        operands.fetch = at->job->classes;
-        reel_xent_f32_no_sums(at->job, &again);
-        reel_xent_f32_add_exponentials(&operands, rows->max, &again);
-    }
+    along_find_exponentials(at, rows, &operands);
     reel_xent_f32_write(at->job, &operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
@@ -273,6 +286,8 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
     along_panel at = {.job = job, .panel = panel, .apart = job->array[REEL_XENT_LOGITS].step != 1, .room = &room};
     reel_xent_f32_no_sums(job, &sums);
     at.kept = panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) <= REEL_XENT_KEPT / REEL_LANES_F32;
+    at.rises_kept = !at.kept && panel->rows == 1 && job->array[REEL_XENT_OUT].data && job->array[REEL_XENT_OUT].step == 1 &&
+                    xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
     while (along_next_rows(&at)) {
         along_find_largest(&at);
         along_sum_rows(&at, &sums);

@@ -11,6 +11,9 @@
 /* LOOPS_EACH_HALF(half): of a vector, as doubles. */
 #define LOOPS_EACH_HALF(half) _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++)
 
+/* The loops work on copies of what their arguments point to: else compilers would read the pointers anew for each vector,
+ * as one that was stored could have changed them. */
+
 REEL_INLINE reel_vector_f32 loops_all(const float lanes[REEL_LANES_F32], int i)
 {
     return reel_numbers_f32(lanes + i);
@@ -56,23 +59,27 @@ REEL_INLINE void loops_give(double *sum, const reel_vector total[2])
 }
 
 /* While the exponentials keep the CPU busy, what comes next is fetched: the numbers at the same place that they do not
- * need, and those that they need of the next row. */
-REEL_INLINE void loops_fetch(const xent_f32_groups *at, int64_t k)
+ * need, and those that they need of the next row. What is not there is another's. */
+static xent_f32_groups loops_next(const xent_f32_groups *at)
 {
-    __builtin_prefetch(at->z + k + at->fetch);
-    if (at->v)
-        __builtin_prefetch(at->v + k + at->fetch);
-    if (at->y)
-        __builtin_prefetch(at->y + k);
-    if (at->out)
-        __builtin_prefetch(at->out + k, 1);
-    if (at->label_out)
-        __builtin_prefetch(at->label_out + k, 1);
+    const float *z = at->z + at->fetch;
+    return (xent_f32_groups){.z = z, .v = at->v ? at->v + at->fetch : z, .y = at->y ? at->y : z,
+                             .out = at->out ? at->out : at->power, .label_out = at->label_out ? at->label_out : at->power};
 }
 
-REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, const float *lanes_max, xent_f32_sums *sums,
-                                        int i)
+REEL_INLINE void loops_fetch(const xent_f32_groups *next, int64_t k)
 {
+    __builtin_prefetch(next->z + k);
+    __builtin_prefetch(next->v + k);
+    __builtin_prefetch(next->y + k);
+    __builtin_prefetch(next->out + k, 1);
+    __builtin_prefetch(next->label_out + k, 1);
+}
+
+REEL_INLINE void loops_add_exponentials(bool with_v, bool fetch, const xent_f32_groups *groups, const float *lanes_max,
+                                        xent_f32_sums *sums, int i)
+{
+    const xent_f32_groups at = *groups, next = loops_next(groups);
     const reel_vector_f32 max = loops_all(lanes_max, i), least = max + REEL_EXP_F32_LEAST;
     reel_vector others[2], others_v[2], ties_v[2];
     reel_mask_f32 ties = {0};
@@ -81,21 +88,21 @@ REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, 
         loops_take(sums->of[XENT_OTHERS_V] + i, others_v);
         loops_take(sums->of[XENT_TIES_V] + i, ties_v);
     }
-    for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-        if (at->fetch)
-            loops_fetch(at, k);
-        reel_vector_f32 z = reel_numbers_f32(at->z + k);
+    for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+        if (fetch)
+            loops_fetch(&next, k);
+        reel_vector_f32 z = reel_numbers_f32(at.z + k);
         reel_condition_f32 tie = reel_equal_f32(z, max);
         reel_exp_parts parts = loops_exp(z, max, least);
         reel_vector_f32 e = reel_unless_f32(tie, reel_fma_f32(parts.rise, parts.power, parts.power));
-        reel_put_f32(at->power + k, parts.power);
-        reel_put_f32(at->rise + k, parts.rise);
+        reel_put_f32(at.power + k, parts.power);
+        reel_put_f32(at.rise + k, parts.rise);
         ties = reel_count_f32(ties, tie);
         LOOPS_EACH_HALF(half)
             others[half] += reel_widen_f32(e, half);
         if (!with_v)
             continue;
-        reel_vector_f32 v = reel_numbers_f32(at->v + k), tie_v = reel_where_f32(tie, v);
+        reel_vector_f32 v = reel_numbers_f32(at.v + k), tie_v = reel_where_f32(tie, v);
         LOOPS_EACH_HALF(half) {
             others_v[half] = reel_multiply_add(reel_widen_f32(e, half), reel_widen_f32(v, half), others_v[half]);
             ties_v[half] += reel_widen_f32(tie_v, half);
@@ -110,27 +117,56 @@ REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *at, 
     }
 }
 
+/* What is fetched comes with all of its group. */
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums)
 {
-    for (REEL_EACH_VECTOR_F32(i))
-        if (at->v)
-            loops_add_exponentials(true, at, max, sums, i);
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const bool fetch = at->fetch && i == 0;
+        if (at->v && fetch)
+            loops_add_exponentials(true, true, at, max, sums, i);
+        else if (at->v)
+            loops_add_exponentials(true, false, at, max, sums, i);
+        else if (fetch)
+            loops_add_exponentials(false, true, at, max, sums, i);
         else
-            loops_add_exponentials(false, at, max, sums, i);
+            loops_add_exponentials(false, false, at, max, sums, i);
+    }
 }
 
-REEL_INLINE void loops_add_labels(bool with_z, const xent_f32_groups *at, xent_f32_sums *sums, int i)
+REEL_INLINE void loops_powers(bool fetch, const xent_f32_groups *groups, const float *lanes_max, int i)
 {
+    const xent_f32_groups at = *groups, next = loops_next(groups);
+    const reel_vector_f32 max = loops_all(lanes_max, i), least = max + REEL_EXP_F32_LEAST;
+    for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+        if (fetch)
+            loops_fetch(&next, k);
+        reel_vector_f32 z = reel_larger_f32(least, reel_numbers_f32(at.z + k));
+        reel_put_f32(at.power + k, reel_exp_f32_power(reel_exp_f32_shifted(z - max)));
+    }
+}
+
+void reel_xent_f32_powers(const xent_f32_groups *at, const float max[REEL_LANES_F32])
+{
+    for (REEL_EACH_VECTOR_F32(i))
+        if (at->fetch && i == 0)
+            loops_powers(true, at, max, i);
+        else
+            loops_powers(false, at, max, i);
+}
+
+REEL_INLINE void loops_add_labels(bool with_z, const xent_f32_groups *groups, xent_f32_sums *sums, int i)
+{
+    const xent_f32_groups at = *groups;
     reel_vector labels[2], distance[2];
     loops_take(sums->of[XENT_LABELS] + i, labels);
     if (with_z)
         loops_take(sums->of[XENT_DISTANCE] + i, distance);
-    for (LOOPS_EACH_GROUP(k, i, at->groups))
+    for (LOOPS_EACH_GROUP(k, i, at.groups))
         LOOPS_EACH_HALF(half) {
-            reel_vector y = reel_load_f32(at->y + k + half * REEL_WIDTH);
+            reel_vector y = reel_load_f32(at.y + k + half * REEL_WIDTH);
             labels[half] += y;
             if (with_z)
-                distance[half] = reel_multiply_add(y, reel_load_f32(at->z + k + half * REEL_WIDTH), distance[half]);
+                distance[half] = reel_multiply_add(y, reel_load_f32(at.z + k + half * REEL_WIDTH), distance[half]);
         }
     loops_give(sums->of[XENT_LABELS] + i, labels);
     if (with_z)
@@ -160,12 +196,13 @@ REEL_INLINE loops_pair loops_softmax(const xent_f32_groups *at, const xent_f32_r
     return (loops_pair){p, reel_fma_f32(unit, loops_all(rows->slope_more, i), lo)};
 }
 
-void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows)
+void reel_xent_f32_softmax(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
+    const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i))
-        for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-            loops_pair p = loops_softmax(at, rows, k, i);
-            reel_put_f32(at->out + k, p.hi + p.lo);
+        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+            loops_pair p = loops_softmax(&at, rows, k, i);
+            reel_put_f32(at.out + k, p.hi + p.lo);
         }
 }
 
@@ -176,56 +213,59 @@ REEL_INLINE reel_vector_f32 loops_corrections(reel_vector_f32 rest)
 }
 
 /* Of a confident row's largest class the fall below S comes last, so that all of its digits are left when S = y. */
-void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows)
+void reel_xent_f32_gradient(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
+    const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 u = loops_all(rows->upstream[0], i), u_rest = loops_all(rows->upstream[1], i);
         const reel_vector_f32 top = loops_all(rows->top[0], i), top_rest = loops_all(rows->top[1], i);
         const reel_vector_f32 fall = loops_all(rows->fall, i), max = loops_all(rows->max, i);
-        for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-            reel_vector_f32 y = -reel_numbers_f32(at->y + k);
-            reel_condition_f32 tie = reel_equal_f32(reel_numbers_f32(at->z + k), max);
-            loops_pair p = loops_softmax(at, rows, k, i);
+        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+            reel_vector_f32 y = -reel_numbers_f32(at.y + k);
+            reel_condition_f32 tie = reel_equal_f32(reel_numbers_f32(at.z + k), max);
+            loops_pair p = loops_softmax(&at, rows, k, i);
             p = (loops_pair){reel_choose_f32(tie, top, p.hi), reel_choose_f32(tie, top_rest, p.lo)};
             reel_vector_f32 uy = y * u, uy_rest = reel_fused_f32(y, u_rest, reel_fused_f32(y, u, -uy));
             reel_vector_f32 sum = p.hi + uy, rest = (p.lo + uy_rest) + reel_sum_rest_f32(p.hi, uy, sum);
-            reel_put_f32(at->out + k, sum + loops_corrections(rest + reel_where_f32(tie, fall)));
+            reel_put_f32(at.out + k, sum + loops_corrections(rest + reel_where_f32(tie, fall)));
         }
     }
 }
 
 /* -log p = log1p(x) - (z - m). Where it is infinite, of a logit that is -inf, it has no rest. */
-void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows *rows)
+void reel_xent_f32_label_gradient(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
+    const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 log = loops_all(rows->log[0], i), log_rest = loops_all(rows->log[1], i);
         const reel_vector_f32 u = loops_all(rows->upstream[0], i), u_rest = loops_all(rows->upstream[1], i);
         const reel_vector_f32 max = loops_all(rows->max, i);
-        for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-            reel_vector_f32 z = reel_numbers_f32(at->z + k), fall = max - z, minus_log_p = fall + log;
+        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+            reel_vector_f32 z = reel_numbers_f32(at.z + k), fall = max - z, minus_log_p = fall + log;
             reel_vector_f32 rest = reel_sum_rest_f32(max, -z, fall) + log_rest;
             rest += reel_sum_rest_f32(fall, log, minus_log_p);
             rest = reel_fma_f32(rest, u, minus_log_p * u_rest);
             reel_condition_f32 finite = reel_less_f32(minus_log_p, reel_spread_f32(INFINITY));
-            reel_put_f32(at->label_out + k, reel_fused_f32(minus_log_p, u, reel_where_f32(finite, rest)));
+            reel_put_f32(at.label_out + k, reel_fused_f32(minus_log_p, u, reel_where_f32(finite, rest)));
         }
     }
 }
 
 /* A huge v could show exponentials that are less than the least. */
-void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows)
+void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
+    const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
         const reel_vector_f32 least = loops_all(rows->max, i) + REEL_EXP_F32_LEAST;
-        for (LOOPS_EACH_GROUP(k, i, at->groups)) {
-            reel_condition_f32 nothing = reel_less_f32(reel_numbers_f32(at->z + k), least);
-            loops_pair p = loops_softmax(at, rows, k, i);
+        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+            reel_condition_f32 nothing = reel_less_f32(reel_numbers_f32(at.z + k), least);
+            loops_pair p = loops_softmax(&at, rows, k, i);
             p = (loops_pair){reel_unless_f32(nothing, p.hi), reel_unless_f32(nothing, p.lo)};
-            reel_vector_f32 v = reel_numbers_f32(at->v + k), from = v - mean;
+            reel_vector_f32 v = reel_numbers_f32(at.v + k), from = v - mean;
             reel_vector_f32 from_rest = reel_sum_rest_f32(v, -mean, from) - mean_rest;
             reel_vector_f32 rest = reel_fma_f32(p.hi, from_rest, p.lo * from);
-            reel_put_f32(at->out + k, reel_fused_f32(p.hi, from, rest));
+            reel_put_f32(at.out + k, reel_fused_f32(p.hi, from, rest));
         }
     }
 }

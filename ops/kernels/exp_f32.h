@@ -15,26 +15,37 @@
 #define REEL_EXP_F32_UNIT  0x1p-64
 #define REEL_EXP_F32_LEAST (-131.f)
 
+#define REEL_EXP_F32_INTEGERS 0x1.8p23f             /* what is added to it is rounded to an integer */
+
 /* power (1 + rise) */
 typedef struct reel_exp_parts {
     reel_vector_f32 power, rise;
 } reel_exp_parts;
 
+/* x / log 2 rounded to an integer, in the low bits. */
+REEL_INLINE reel_vector_f32 reel_exp_f32_shifted(reel_vector_f32 x)
+{
+    return reel_fma_f32(x, reel_spread_f32(0x1.715476p0f), reel_spread_f32(REEL_EXP_F32_INTEGERS));
+}
+
+REEL_INLINE reel_vector_f32 reel_exp_f32_power(reel_vector_f32 shifted)
+{
+    return (reel_vector_f32)(((reel_bits_f32)shifted + (127 + 64)) << 23);
+}
+
 /* e^(x + rest), in units, for x <= 0, not less than the least, and a rest too small to show in x: both parts together are
  * good to 0.7504 * 2^-24 of it (measured over all x). A NaN stays one. */
 REEL_INLINE reel_exp_parts reel_exp_f32(reel_vector_f32 x, reel_vector_f32 rest)
 {
-    const reel_vector_f32 integers = reel_spread_f32(0x1.8p23f);   /* adding it rounds to an integer in the low bits */
-    const reel_vector_f32 log2_hi = reel_spread_f32(0x1.62e4p-1f); /* 15 bits: times k it is exact */
-    const reel_vector_f32 log2_lo = reel_spread_f32(0x1.7f7d1cp-20f);
-    reel_vector_f32 shifted = reel_fma_f32(x, reel_spread_f32(0x1.715476p0f), integers), k = shifted - integers;
-    reel_vector_f32 power = (reel_vector_f32)(((reel_bits_f32)shifted + (127 + 64)) << 23);
-    reel_vector_f32 r = reel_fma_f32(-k, log2_hi, x) + reel_fma_f32(-k, log2_lo, rest);
+    const reel_vector_f32 minus_log2_hi = reel_spread_f32(-0x1.62e4p-1f); /* 15 bits: times k it is exact */
+    const reel_vector_f32 minus_log2_lo = reel_spread_f32(-0x1.7f7d1cp-20f);
+    reel_vector_f32 shifted = reel_exp_f32_shifted(x), k = shifted - reel_spread_f32(REEL_EXP_F32_INTEGERS);
+    reel_vector_f32 r = reel_fma_f32(k, minus_log2_hi, x) + reel_fma_f32(k, minus_log2_lo, rest);
     reel_vector_f32 p = reel_fma_f32(reel_spread_f32(0x1.6a415ep-10f), r, reel_spread_f32(0x1.1239c6p-7f));
     p = reel_fma_f32(p, r, reel_spread_f32(0x1.5558bcp-5f));
     p = reel_fma_f32(p, r, reel_spread_f32(0x1.555492p-3f));
     p = reel_fma_f32(p, r, reel_spread_f32(0x1.fffffcp-2f));
-    return (reel_exp_parts){power, reel_fma_f32(r * r, p, r)};
+    return (reel_exp_parts){reel_exp_f32_power(shifted), reel_fma_f32(r * r, p, r)};
 }
 
 #endif
