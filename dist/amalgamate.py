@@ -63,7 +63,7 @@ LEVEL_BEGINS = '''\
 #if !defined(__clang__)
 #pragma GCC push_options
 #ifdef __OPTIMIZE__
-#pragma GCC optimize("O3")
+#pragma GCC optimize("O2", "tree-vectorize", "vect-cost-model=dynamic")
 #endif
 #endif
 '''
