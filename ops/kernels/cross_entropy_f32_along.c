@@ -168,7 +168,7 @@ static void along_find_largest(along_panel *at)
 static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes)
 {
     xent_f32_groups operands = along_operands(at, row, s);
-    operands.fetch = at->kept ? at->job->classes : 0;
+    operands.fetch = at->kept ? at->job->classes : operands.y ? s.count : 0;   /* a long row's logits are in the cache */
     float max[REEL_LANES_F32];
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
         max[lane] = at->max[row];
