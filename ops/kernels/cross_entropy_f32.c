@@ -7,12 +7,11 @@
 
 #include <string.h>
 
-void reel_xent_f32_no_sums(const reel_xent_job *job, xent_f32_sums *sums)
+void reel_xent_f32_no_sums(xent_f32_sums *sums)
 {
-    for (int kind = 0; kind < XENT_SUMS; kind++)
-        if (xent_wants_sum(job, kind))
-            for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
-                reel_store(sums->of[kind] + lane, (reel_vector){0});
+    for (int kind = 0; kind < XENT_F32_SUMS; kind++)
+        for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
+            reel_store(sums->of[kind] + lane, (reel_vector){0});
 }
 
 /* ---- Classes --------------------------------------------------------------------------------------------- */
@@ -39,6 +38,11 @@ void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, co
 
 /* ---- What the loops need of each row ----------------------------------------------------------------------- */
 
+float reel_xent_f32_exp_largest(float max)
+{
+    return reel_exp_f32_largest(reel_spread_f32(max))[0];
+}
+
 /* As the sum of two f32. */
 REEL_INLINE void f32_split(reel_vector x, float *hi, float *lo)
 {
@@ -46,23 +50,13 @@ REEL_INLINE void f32_split(reel_vector x, float *hi, float *lo)
     reel_store_f32(lo, x - reel_load_f32(hi));
 }
 
-/* u S p of the largest class, S - S x / D in f64. Where that is more than the half of it, the fall stands apart. */
+/* u S p of a confident row's largest class, S - S x / D in f64. */
 REEL_INLINE void f32_lanes_top(const xent_rows *rows, int i, int lane, xent_f32_rows *lanes)
 {
-    reel_vector total = reel_load(rows->total.hi + i), fall = reel_load(rows->others.hi + i) * reel_load(rows->slope.hi + i);
-    reel_mask confident = reel_magnitude(fall) < reel_magnitude(total) / 2;
-    f32_split(reel_select(confident, total, total - fall), lanes->top[0] + lane, lanes->top[1] + lane);
-    reel_store_f32(lanes->fall + lane, reel_select(confident, -fall, (reel_vector){0}));
-}
-
-/* A slope of 0 is not more than it is. */
-REEL_INLINE void f32_lanes_slope(const xent_rows *rows, int i, int lane, xent_f32_rows *lanes)
-{
-    const reel_vector one = reel_vector_of(1);
-    reel_vector slope = reel_load(rows->slope.hi + i) * REEL_EXP_F32_UNIT;
-    reel_store_f32(lanes->slope + lane, slope);
-    reel_vector rounded = reel_load_f32(lanes->slope + lane);
-    reel_store_f32(lanes->slope_more + lane, (slope - rounded) / reel_select(rounded == 0, one, rounded));
+    reel_vector others = reel_load(rows->others.hi + i);
+    reel_store_f32(lanes->largest + lane, reel_select(others < 1, reel_load(rows->largest + i), reel_vector_of(-1)));
+    f32_split(reel_load(rows->total.hi + i), lanes->top[0] + lane, lanes->top[1] + lane);
+    reel_store_f32(lanes->fall + lane, -others * reel_load(rows->slope.hi + i));
 }
 
 void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int first, xent_f32_rows *lanes)
@@ -70,9 +64,11 @@ void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int fi
     for (REEL_EACH_VECTOR(i)) {
         int lane = first + i;
         reel_store_f32(lanes->max + lane, reel_load(rows->max + i));
-        f32_split(reel_load(rows->upstream.hi + i), lanes->upstream[0] + lane, lanes->upstream[1] + lane);
-        f32_lanes_slope(rows, i, lane, lanes);
-        f32_lanes_top(rows, i, lane, lanes);
+        reel_store_f32(lanes->slope + lane, reel_load(rows->slope.hi + i) * reel_load(rows->per_largest + i));
+        if (job->array[REEL_XENT_LABELS].data || xent_wants(job, REEL_XENT_LABEL_GRADIENT)) {
+            f32_split(reel_load(rows->upstream.hi + i), lanes->upstream[0] + lane, lanes->upstream[1] + lane);
+            f32_lanes_top(rows, i, lane, lanes);
+        }
         if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
             f32_split(reel_load(rows->log.hi + i), lanes->log[0] + lane, lanes->log[1] + lane);
         if (xent_wants(job, REEL_XENT_SECOND)) {
@@ -91,14 +87,14 @@ void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *
             reel_put_f32(to + member * REEL_LANES_F32 + i, reel_spread_f32(from[member * REEL_LANES_F32 + (size_t)row]));
 }
 
-void reel_xent_f32_at_labels(const xent_rows *rows, const float z[REEL_LANES], float gradient[REEL_LANES])
+/* Neighbours of the largest exponential are 2^-24 of it away, or more. */
+void reel_xent_f32_at_labels(const xent_rows *rows, const float e[REEL_LANES], float gradient[REEL_LANES])
 {
     for (REEL_EACH_VECTOR(i)) {
-        reel_vector d = reel_load_f32(z + i) - reel_load(rows->max + i);
+        reel_vector of_largest = reel_load_f32(e + i) * reel_load(rows->per_largest + i);
         reel_vector slope = reel_load(rows->slope.hi + i), u = reel_load(rows->upstream.hi + i);
-        reel_vector p = reel_pair_exp(false, reel_pair_of(d)).hi * slope;
         reel_vector at_tie = (reel_load(rows->total.hi + i) - u) - reel_load(rows->others.hi + i) * slope;
-        reel_store_f32(gradient + i, reel_select(d == 0, at_tie, p - u));
+        reel_store_f32(gradient + i, reel_select(of_largest > 1 - 0x1p-30, at_tie, of_largest * slope - u));
     }
 }
 
@@ -109,60 +105,90 @@ REEL_INLINE reel_mask f32_are_finite(reel_vector x)
     return reel_magnitude(x) < INFINITY;
 }
 
-/* Neither too large for f32 nor, but for 0, so small that a part of it or a product with an exponential would lose digits. */
+/* Neither so large that a product with a label could leave f32 nor, but for 0, so small that a part of it or a product with
+ * an exponential would lose digits. */
 REEL_INLINE reel_mask f32_is_handy(reel_vector x)
 {
     reel_vector size = reel_magnitude(x);
-    return (size < 0x1p38) & ((size == 0) | (size > 0x1p-60));
+    return (size < 0x1p24) & ((size == 0) | (size > 0x1p-60));
 }
 
-/* Whether one of the job's quantities can be had in f32: where all that goes into it is finite, and the offset of the
+/* Whether all of the given quantities can be had in f32: where all that goes into them is finite, and the offset of the
  * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
-REEL_INLINE reel_mask f32_suit(unsigned quantity, const xent_sums *sums, const reel_xent_panel *panel, const xent_rows *rows,
+REEL_INLINE reel_mask f32_suit(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel, const xent_rows *rows,
                                int i)
 {
     reel_mask suit = reel_magnitude(reel_load(rows->max + i)) < 0x1p20;
     suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS].hi + i));
-    if (quantity == REEL_XENT_LOSS)
-        return suit & f32_are_finite(reel_load(sums->of[XENT_DISTANCE].hi + i));
-    suit &= f32_is_handy(reel_load(rows->upstream.hi + i)) & (reel_load(panel->late + i) == 1);
-    if (quantity == REEL_XENT_LABEL_GRADIENT)
-        return suit & (reel_load(rows->upstream.hi + i) != 0);
-    suit &= f32_is_handy(reel_load(rows->total.hi + i)) & f32_is_handy(reel_load(rows->slope.hi + i));
-    if (quantity == REEL_XENT_SECOND)
+    if (quantities & REEL_XENT_LOSS)
+        suit &= f32_are_finite(reel_load(sums->of[XENT_DISTANCE].hi + i));
+    if (quantities & ~(unsigned)REEL_XENT_LOSS)
+        suit &= f32_is_handy(reel_load(rows->upstream.hi + i)) & (reel_load(panel->late + i) == 1);
+    if (quantities & REEL_XENT_LABEL_GRADIENT)
+        suit &= reel_load(rows->upstream.hi + i) != 0;
+    if (quantities & (REEL_XENT_GRADIENT | REEL_XENT_SECOND))
+        suit &= f32_is_handy(reel_load(rows->total.hi + i)) & f32_is_handy(reel_load(rows->slope.hi + i));
+    if (quantities & REEL_XENT_GRADIENT)
+        suit &= f32_are_finite(reel_load(sums->of[XENT_LABELS].hi + i));
+    if (quantities & REEL_XENT_SECOND)
         suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS_V].hi + i)) &
                 (reel_magnitude(reel_load(rows->middle.hi + i) + reel_load(rows->mean.hi + i)) < 0x1p60);
     return suit;
 }
 
-/* The rows of which the quantity cannot be had, a bit each. */
-static unsigned f32_find_unsuited(unsigned quantity, const xent_sums *sums, const reel_xent_panel *panel,
+/* The rows of which not all of the quantities can be had, a bit each. */
+static unsigned f32_find_unsuited(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel,
                                   const xent_rows *rows)
 {
     unsigned suited = 0, unsuited = 0;
     for (REEL_EACH_VECTOR(i))
-        suited |= reel_mask_bits(f32_suit(quantity, sums, panel, rows, i)) << i;
+        suited |= reel_mask_bits(f32_suit(quantities, sums, panel, rows, i)) << i;
     for (int row = 0; row < panel->rows && suited != (1u << REEL_LANES) - 1; row++)
         unsuited |= (unsigned)(panel->fate[row] == REEL_XENT_COUNTS && !(suited & 1u << row)) << row;
     return unsuited;
 }
 
-/* Of sum y z, as it was summed, sum y (z - m) is made. */
+/* x: what is left of sum e / e_m when 1 is taken away for the largest logit. */
+REEL_INLINE reel_vector f32_others(const double *all, const double *others, reel_vector per_largest)
+{
+    reel_vector x = reel_load(all) * per_largest - 1;
+    return reel_select(x < 0x1p-11, reel_load(others) * per_largest, x);
+}
+
+static void f32_find_largest(xent_rows *rows)
+{
+    float e[REEL_LANES_F32] = {0};
+    for (REEL_EACH_VECTOR(i))
+        reel_store_f32(e + i, reel_load(rows->max + i));
+    for (int i = 0; i < REEL_LANES; i += REEL_WIDTH_F32)
+        reel_put_f32(e + i, reel_exp_f32_largest(reel_numbers_f32(e + i)));
+    for (REEL_EACH_VECTOR(i)) {
+        reel_store(rows->largest + i, reel_load_f32(e + i));
+        reel_store(rows->per_largest + i, 1 / reel_load_f32(e + i));
+    }
+}
+
+/* Relative to the largest logit: of sum y z, sum y (z - m) is made. The largest counts as one tie, with others that equal
+ * it among the others, and the directions of all are summed. */
 static void f32_take_sums(const reel_xent_job *job, const xent_f32_sums *lanes, int first, const xent_rows *rows,
                           xent_sums *sums)
 {
-    const reel_vector unit = reel_vector_of(REEL_EXP_F32_UNIT);
-    for (int kind = 0; kind < XENT_SUMS; kind++)
-        for (REEL_EACH_VECTOR(i)) {
-            if (!xent_wants_sum(job, kind))
-                break;
-            reel_vector sum = reel_load(lanes->of[kind] + first + i);
-            if (kind == XENT_OTHERS || kind == XENT_OTHERS_V)
-                sum *= unit;
-            if (kind == XENT_DISTANCE)
-                sum -= reel_load(rows->max + i) * reel_load(sums->of[XENT_LABELS].hi + i);
-            reel_store(sums->of[kind].hi + i, sum);
-        }
+    for (REEL_EACH_VECTOR(i)) {
+        const int lane = first + i;
+        const reel_vector per_largest = reel_load(rows->per_largest + i);
+        const reel_vector labels = reel_load(lanes->of[XENT_F32_LABELS] + lane);
+        const reel_vector labels_z = reel_load(lanes->of[XENT_F32_LABELS_Z] + lane);
+        reel_store(sums->of[XENT_TIES].hi + i, reel_vector_of(1));
+        reel_store(sums->of[XENT_OTHERS].hi + i,
+                   f32_others(lanes->of[XENT_F32_ALL] + lane, lanes->of[XENT_F32_OTHERS] + lane, per_largest));
+        reel_store(sums->of[XENT_LABELS].hi + i, labels);
+        reel_store(sums->of[XENT_DISTANCE].hi + i, labels_z - reel_load(rows->max + i) * labels);
+        if (!xent_wants_direction(job))
+            continue;
+        reel_store(sums->of[XENT_OTHERS_V].hi + i,  /* of one class this is exactly v */
+                   reel_load(lanes->of[XENT_F32_ALL_V] + lane) / reel_load(rows->largest + i));
+        reel_store(sums->of[XENT_TIES_V].hi + i, (reel_vector){0});
+    }
 }
 
 /* What can be had in f32. */
@@ -173,8 +199,11 @@ void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *lanes, 
                           xent_rows *rows, xent_f32_unsuited *unsuited)
 {
     _Alignas(64) xent_sums sums;
+    f32_find_largest(rows);
     f32_take_sums(job, lanes, first, rows, &sums);
     reel_xent_finish_rows(job, &sums, panel, rows);
+    if (!f32_find_unsuited(job->quantity, &sums, panel, rows))
+        return;
     for (int q = 0; q < XENT_F32_QUANTITIES; q++)
         if (xent_wants(job, f32_quantity[q]))
             unsuited->rows[q] = f32_find_unsuited(f32_quantity[q], &sums, panel, rows);

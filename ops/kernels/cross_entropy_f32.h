@@ -1,7 +1,8 @@
 /* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
- * cross_entropy_rows.h has the formulas. f32 has few digits to lose, so a number that all classes of a row meet is the
- * sum of two f32 here, and so is u S p; sums over the classes are in f64, and so is what becomes of a row's sums
- * (cross_entropy_finish.c).
+ * cross_entropy_rows.h has the formulas. Exponentials are rounded to f32, as e of exp_f32.h, so that of the largest logit's
+ * exponential e_m p = e / (e_m D). Sums over the classes are in f64, and so is what becomes of a row's sums
+ * (cross_entropy_finish.c). There x = sum e / e_m - 1, unless it is so small that this would lose digits: of such a
+ * confident row the others are summed by themselves.
  *
  * The numbers lie in groups of sixteen, one a lane:
  *
@@ -21,6 +22,7 @@
 
 #define reel_xent_f32_across          REEL_AT_LEVEL(reel_xent_f32_across)
 #define reel_xent_f32_along           REEL_AT_LEVEL(reel_xent_f32_along)
+#define reel_xent_f32_exp_largest     REEL_AT_LEVEL(reel_xent_f32_exp_largest)
 #define reel_xent_f32_finish          REEL_AT_LEVEL(reel_xent_f32_finish)
 #define reel_xent_f32_lanes           REEL_AT_LEVEL(reel_xent_f32_lanes)
 #define reel_xent_f32_row_alone       REEL_AT_LEVEL(reel_xent_f32_row_alone)
@@ -30,25 +32,34 @@
 #define reel_xent_f32_add_classes     REEL_AT_LEVEL(reel_xent_f32_add_classes)
 #define reel_xent_f32_largest         REEL_AT_LEVEL(reel_xent_f32_largest)
 #define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
-#define reel_xent_f32_powers          REEL_AT_LEVEL(reel_xent_f32_powers)
+#define reel_xent_f32_add_others      REEL_AT_LEVEL(reel_xent_f32_add_others)
 #define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
 #define reel_xent_f32_softmax         REEL_AT_LEVEL(reel_xent_f32_softmax)
 #define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
 #define reel_xent_f32_label_gradient  REEL_AT_LEVEL(reel_xent_f32_label_gradient)
 #define reel_xent_f32_second          REEL_AT_LEVEL(reel_xent_f32_second)
 
-/* Sums over the classes, of sixteen rows or in sixteen lanes: of[XENT_TIES], ... Those of exponentials are in units. */
+/* Sums over the classes, of sixteen rows or in sixteen lanes: of[XENT_F32_ALL], ... */
+enum {
+    XENT_F32_ALL,                                   /* e, in units                                 */
+    XENT_F32_OTHERS,                                /* e below that of the largest, of confident rows */
+    XENT_F32_LABELS,                                /* y                                           */
+    XENT_F32_LABELS_Z,                              /* y z                                         */
+    XENT_F32_ALL_V,                                 /* e v, in units                               */
+    XENT_F32_SUMS
+};
+
 typedef struct xent_f32_sums {
-    double of[XENT_SUMS][REEL_LANES_F32];
+    double of[XENT_F32_SUMS][REEL_LANES_F32];
 } xent_f32_sums;
 
 /* What the loops need of the row of each lane. All members are floats: see reel_xent_f32_row_alone(). */
 typedef struct xent_f32_rows {
     float max[REEL_LANES_F32];
     float upstream[2][REEL_LANES_F32];
-    float slope[REEL_LANES_F32];                    /* u S / D, times the exponentials' unit       */
-    float slope_more[REEL_LANES_F32];               /* how much more it is, of itself              */
-    float top[2][REEL_LANES_F32], fall[REEL_LANES_F32]; /* u S p of the largest class is the sum of the three */
+    float slope[REEL_LANES_F32];                    /* u S / (e_m D), one over the exponentials' unit */
+    float largest[REEL_LANES_F32];                  /* e_m of a confident row (x < 1), else -1     */
+    float top[2][REEL_LANES_F32], fall[REEL_LANES_F32]; /* whose u S p at the largest is the sum of the three */
     float log[2][REEL_LANES_F32];                   /* log1p(x)                                    */
     float mean[2][REEL_LANES_F32];                  /* sum p v                                     */
 } xent_f32_rows;
@@ -57,7 +68,7 @@ typedef struct xent_f32_rows {
 typedef struct xent_f32_groups {
     int          groups;
     const float *z, *y, *v;
-    float       *power, *rise;                      /* of the exponentials: from the sums for the results */
+    float       *e;                                 /* exponentials: from the sums for the results */
     float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
     int64_t      fetch;                             /* 0, or where the next row is to be fetched from: so far behind */
 } xent_f32_groups;
@@ -66,7 +77,7 @@ typedef struct xent_f32_groups {
 
 void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]);
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
-void reel_xent_f32_powers(const xent_f32_groups *at, const float max[REEL_LANES_F32]);     /* where rises are at hand */
+void reel_xent_f32_add_others(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
 void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows);          /* u S p        */
 void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y)  */
@@ -76,7 +87,7 @@ void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows);
 /* ---- cross_entropy_f32.c ------------------------------------------------------------------------------- */
 
 /* Sums of nothing; then what the job sums over the classes, and what it writes. */
-void reel_xent_f32_no_sums(const reel_xent_job *job, xent_f32_sums *sums);
+void reel_xent_f32_no_sums(xent_f32_sums *sums);
 void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float max[REEL_LANES_F32],
                                xent_f32_sums *sums);
 void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows);
@@ -88,8 +99,17 @@ typedef struct xent_f32_unsuited {
     unsigned rows[XENT_F32_QUANTITIES];
 } xent_f32_unsuited;
 
-/* From the sums of a panel's rows, in lanes `first` on, and their largest logits in `rows`, to what each row needs. For
- * XENT_DISTANCE there is sum y z. */
+/* The exponential of a row's largest logit, in units. */
+float reel_xent_f32_exp_largest(float max);
+
+/* Whether XENT_F32_OTHERS is wanted beside XENT_F32_ALL: it is used where x < 2^-11. The largest exponential is less than
+ * 3/2, times 2^64. */
+static inline bool xent_f32_is_confident(double all, float max)
+{
+    return all < 0x1.8p64 && all < (double)reel_xent_f32_exp_largest(max) * (1 + 0x1p-10);
+}
+
+/* From the sums of a panel's rows, in lanes `first` on, and their largest logits in `rows`, to what each row needs. */
 void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, int first, reel_xent_panel *panel,
                           xent_rows *rows, xent_f32_unsuited *unsuited);
 
@@ -97,8 +117,8 @@ void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, i
 void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int first, xent_f32_rows *lanes);
 void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *alone);
 
-/* u (p - 1), the gradient at eight rows' integer labels, from the logits there. */
-void reel_xent_f32_at_labels(const xent_rows *rows, const float z[REEL_LANES], float gradient[REEL_LANES]);
+/* u (p - 1), the gradient at eight rows' integer labels, from the exponentials there. */
+void reel_xent_f32_at_labels(const xent_rows *rows, const float e[REEL_LANES], float gradient[REEL_LANES]);
 
 /* Along: one panel. Across: two, of eight rows each. They set the values and write what the job asks for. */
 void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited);

@@ -6,7 +6,7 @@
 
 /* Groups: the sixteen rows' numbers of one class side by side. Arrays follow each other closely, as all that starts at
  * multiples of 4096 bytes competes for the same few lines of the level-1 cache. */
-enum { ACROSS_ARRAYS = 7, ACROSS_NUMBERS = ACROSS_ARRAYS * REEL_XENT_FEW * REEL_LANES_F32 };
+enum { ACROSS_ARRAYS = 6, ACROSS_NUMBERS = ACROSS_ARRAYS * REEL_XENT_FEW * REEL_LANES_F32 };
 
 /* ---- Turning --------------------------------------------------------------------------------------------- */
 
@@ -121,19 +121,19 @@ static void across_add_labels(const reel_xent_panel *panel, int first, const xen
         int64_t label = across_label(panel, r, first);
         if (label < 0)
             continue;
-        sums->of[XENT_LABELS][first + r] = 1;
-        sums->of[XENT_DISTANCE][first + r] = (double)at->z[label];
+        sums->of[XENT_F32_LABELS][first + r] = 1;
+        sums->of[XENT_F32_LABELS_Z][first + r] = (double)at->z[label];
     }
 }
 
 static void across_write_labels(const reel_xent_panel *panel, int first, const xent_rows *rows, const xent_f32_groups *at)
 {
-    float z[REEL_XENT_ROWS], gradient[REEL_XENT_ROWS];
+    float e[REEL_XENT_ROWS], gradient[REEL_XENT_ROWS];
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
         int64_t label = across_label(panel, r, first);
-        z[r] = label < 0 ? 0 : at->z[label];
+        e[r] = label < 0 ? 0 : at->e[label];
     }
-    reel_xent_f32_at_labels(rows, z, gradient);
+    reel_xent_f32_at_labels(rows, e, gradient);
     for (int r = 0; r < panel->rows; r++) {
         int64_t label = across_label(panel, r, first);
         if (label >= 0)
@@ -174,6 +174,14 @@ static void across_write(const reel_xent_job *job, const reel_xent_panel panel[2
         across_turn(job, panel, xent_f32_label_out(job), at->label_out, true);
 }
 
+static bool across_is_any_confident(const float max[REEL_LANES_F32], const xent_f32_sums *sums)
+{
+    bool any = false;
+    for (int lane = 0; lane < REEL_LANES_F32 && !any; lane++)
+        any = xent_f32_is_confident(sums->of[XENT_F32_ALL][lane], max[lane]);
+    return any;
+}
+
 void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xent_f32_unsuited unsuited[2])
 {
     _Alignas(64) xent_f32_sums sums;
@@ -181,16 +189,17 @@ void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xe
     _Alignas(64) float room[ACROSS_NUMBERS];
     float max[REEL_LANES_F32];
     const int64_t size = job->classes * REEL_LANES_F32;
-    xent_f32_groups at = {.groups = (int)job->classes, .power = room, .rise = room + size, .out = room + 2 * size,
-                          .label_out = room + 3 * size};
-    at.z = across_turn(job, panel, REEL_XENT_LOGITS, room + 4 * size, false);
-    at.y = across_turn(job, panel, REEL_XENT_LABELS, room + 5 * size, false);
-    at.v = across_turn(job, panel, REEL_XENT_DIRECTION, room + 6 * size, false);
+    xent_f32_groups at = {.groups = (int)job->classes, .e = room, .out = room + size, .label_out = room + 2 * size};
+    at.z = across_turn(job, panel, REEL_XENT_LOGITS, room + 3 * size, false);
+    at.y = across_turn(job, panel, REEL_XENT_LABELS, room + 4 * size, false);
+    at.v = across_turn(job, panel, REEL_XENT_DIRECTION, room + 5 * size, false);
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
         max[lane] = -INFINITY;
-    reel_xent_f32_no_sums(job, &sums);
+    reel_xent_f32_no_sums(&sums);
     reel_xent_f32_largest(at.z, at.groups, max);
     reel_xent_f32_add_classes(job, &at, max, &sums);
+    if (across_is_any_confident(max, &sums))
+        reel_xent_f32_add_others(&at, max, &sums);
     for (int p = 0; p < 2; p++) {
         for (int r = 0; r < REEL_XENT_ROWS; r++)
             rows[p].max[r] = (double)max[p * REEL_XENT_ROWS + r];

@@ -17,10 +17,10 @@ typedef struct along_stretch {
 } along_stretch;
 
 /* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight; and for the exponentials, of
- * whole rows where they fit. Of a row that is too long for that the rises are kept where its results will be. */
+ * whole rows where they fit. Those of a row that is too long for that are kept where its results will be. */
 typedef struct along_room {
     float z[ALONG_TILE], y[ALONG_TILE], v[ALONG_TILE], out[ALONG_TILE], label_out[ALONG_TILE];
-    float power[REEL_XENT_KEPT], rise[REEL_XENT_KEPT];
+    float e[REEL_XENT_KEPT_F32];
 } along_room;
 
 /* A panel at work. */
@@ -29,10 +29,10 @@ typedef struct along_panel {
     const reel_xent_panel *panel;
     int                    first, end;              /* the rows in hand                            */
     bool                   apart;                   /* the logits' classes do not lie side by side */
-    bool                   kept;                    /* exponentials, from the sums for the results */
-    bool                   rises_kept;              /* their rises alone                           */
+    bool                   kept;                    /* exponentials, from the sums for the results: in the room */
+    bool                   kept_in_out;             /* ... where the results will be               */
     along_room            *room;
-    float                  max[REEL_XENT_ROWS], label_z[REEL_XENT_ROWS];
+    float                  max[REEL_XENT_ROWS], label_e[REEL_XENT_ROWS];
 } along_panel;
 
 /* ---- Stretches ------------------------------------------------------------------------------------------- */
@@ -96,7 +96,9 @@ static void along_copy(const along_panel *at, enum reel_xent_operand which, alon
             int count = s.count - k < REEL_LANES_F32 ? s.count - k : REEL_LANES_F32;
             float *near = along_place(at, room, row) + k;
             void *far = along_start(at, which, row, s.first + k);
-            if (back)
+            if (step == 1)
+                memcpy(back ? far : near, back ? near : far, (size_t)count * sizeof *near);
+            else if (back)
                 reel_convert_strided(REEL_F32, far, step, REEL_F32, near, 1, count);
             else
                 reel_convert_strided(REEL_F32, near, 1, REEL_F32, far, step, count);
@@ -136,9 +138,8 @@ static xent_f32_groups along_operands(const along_panel *at, int row, along_stre
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
     int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_APART : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
-    bool in_out = at->rises_kept && along_lies_well(at, REEL_XENT_OUT, s);
-    return (xent_f32_groups){.groups = along_groups(s), .power = at->room->power + kept,
-                             .rise = in_out ? out : at->room->rise + kept,
+    bool in_out = at->kept_in_out && along_lies_well(at, REEL_XENT_OUT, s);
+    return (xent_f32_groups){.groups = along_groups(s), .e = in_out ? out : at->room->e + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                              .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
@@ -165,20 +166,36 @@ static void along_find_largest(along_panel *at)
     }
 }
 
-static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes)
+static void along_spread_max(const along_panel *at, int row, float max[REEL_LANES_F32])
+{
+    for (int lane = 0; lane < REEL_LANES_F32; lane++)
+        max[lane] = at->max[row];
+}
+
+/* Adds to the row's lanes; an integer label is the row's whole sum. */
+static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes, xent_f32_sums *sums)
 {
     xent_f32_groups operands = along_operands(at, row, s);
     operands.fetch = at->kept ? at->job->classes : operands.y ? s.count : 0;   /* a long row's logits are in the cache */
     float max[REEL_LANES_F32];
-    for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        max[lane] = at->max[row];
+    along_spread_max(at, row, max);
     reel_xent_f32_add_classes(at->job, &operands, max, lanes);
     int64_t label = at->panel->label[row] - s.first;
     if (label < 0 || label >= s.count)
         return;
-    at->label_z[row] = operands.z[label];
-    lanes->of[XENT_LABELS][0] = 1;
-    lanes->of[XENT_DISTANCE][0] = (double)operands.z[label];
+    at->label_e[row] = operands.e[label];
+    sums->of[XENT_F32_LABELS][row] = 1;
+    sums->of[XENT_F32_LABELS_Z][row] = (double)operands.z[label];
+}
+
+/* The exponentials of a stretch once more, if they were not kept. */
+static void along_find_exponentials(const along_panel *at, const float max[REEL_LANES_F32], const xent_f32_groups *operands)
+{
+    xent_f32_sums again;
+    if (at->kept || at->kept_in_out)
+        return;
+    reel_xent_f32_no_sums(&again);
+    reel_xent_f32_add_exponentials(operands, max, &again);
 }
 
 /* As a tree. */
@@ -190,43 +207,58 @@ static double along_join(const double lanes[REEL_LANES_F32])
     return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
+/* Of one row. */
+static double along_sum_others(const along_panel *at, int row)
+{
+    xent_f32_sums lanes;
+    float max[REEL_LANES_F32];
+    along_spread_max(at, row, max);
+    reel_xent_f32_no_sums(&lanes);
+    for (along_stretch s = {0, 0}; along_next(at, &s);) {
+        if (!at->kept)
+            along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
+        xent_f32_groups operands = along_operands(at, row, s);
+        operands.v = NULL;
+        along_find_exponentials(at, max, &operands);
+        reel_xent_f32_add_others(&operands, max, &lanes);
+    }
+    return along_join(lanes.of[XENT_F32_OTHERS]);
+}
+
+static void along_join_row(const along_panel *at, int row, const xent_f32_sums *lanes, xent_f32_sums *sums)
+{
+    double all = along_join(lanes->of[XENT_F32_ALL]);
+    sums->of[XENT_F32_ALL][row] = all;
+    if (at->job->array[REEL_XENT_LABELS].data)
+        for (int kind = XENT_F32_LABELS; kind <= XENT_F32_LABELS_Z; kind++)
+            sums->of[kind][row] = along_join(lanes->of[kind]);
+    if (at->job->array[REEL_XENT_DIRECTION].data)
+        sums->of[XENT_F32_ALL_V][row] = along_join(lanes->of[XENT_F32_ALL_V]);
+    if (xent_f32_is_confident(all, at->max[row]))
+        sums->of[XENT_F32_OTHERS][row] = along_sum_others(at, row);
+}
+
 static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
 {
     xent_f32_sums lanes[REEL_XENT_ROWS];
     for (ALONG_EACH_ROW(row, at))
-        reel_xent_f32_no_sums(at->job, &lanes[row]);
+        reel_xent_f32_no_sums(&lanes[row]);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         along_gather_all(at, s);
         for (ALONG_EACH_ROW(row, at))
-            along_add_stretch(at, row, s, &lanes[row]);
+            along_add_stretch(at, row, s, &lanes[row], sums);
     }
     for (ALONG_EACH_ROW(row, at))
-        for (int kind = 0; kind < XENT_SUMS; kind++)
-            if (xent_wants_sum(at->job, kind))
-                sums->of[kind][row] = along_join(lanes[row].of[kind]);
+        along_join_row(at, row, &lanes[row], sums);
 }
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
 
-/* The exponentials of a stretch once more, as far as they were not kept. */
-static void along_find_exponentials(const along_panel *at, const xent_f32_rows *rows, xent_f32_groups *operands)
-{
-    xent_f32_sums again;
-    if (at->kept || !xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        return;
-    operands->fetch = at->job->classes;
-    if (at->rises_kept) {
-        reel_xent_f32_powers(operands, rows->max);
-        return;
-    }
-    reel_xent_f32_no_sums(at->job, &again);
-    reel_xent_f32_add_exponentials(operands, rows->max, &again);
-}
-
 static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
 {
     xent_f32_groups operands = along_operands(at, row, s);
-    along_find_exponentials(at, rows, &operands);
+    if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
+        along_find_exponentials(at, rows->max, &operands);
     reel_xent_f32_write(at->job, &operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
@@ -271,7 +303,7 @@ static void along_write(along_panel *at, const xent_rows *rows)
     _Alignas(64) xent_f32_rows lanes;
     float at_label[REEL_LANES];
     reel_xent_f32_lanes(at->job, rows, 0, &lanes);
-    reel_xent_f32_at_labels(rows, at->label_z, at_label);
+    reel_xent_f32_at_labels(rows, at->label_e, at_label);
     for (at->end = 0; along_next_rows(at);)
         along_write_rows(at, &lanes, at_label);
     along_fill(at, REEL_XENT_OUT);
@@ -284,9 +316,9 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
     _Alignas(64) xent_rows rows;
     _Alignas(64) along_room room;
     along_panel at = {.job = job, .panel = panel, .apart = job->array[REEL_XENT_LOGITS].step != 1, .room = &room};
-    reel_xent_f32_no_sums(job, &sums);
-    at.kept = panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) <= REEL_XENT_KEPT / REEL_LANES_F32;
-    at.rises_kept = !at.kept && panel->rows == 1 && job->array[REEL_XENT_OUT].data && job->array[REEL_XENT_OUT].step == 1 &&
+    reel_xent_f32_no_sums(&sums);
+    at.kept = panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) <= REEL_XENT_KEPT_F32 / REEL_LANES_F32;
+    at.kept_in_out = !at.kept && panel->rows == 1 && job->array[REEL_XENT_OUT].data && job->array[REEL_XENT_OUT].step == 1 &&
                     xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
     while (along_next_rows(&at)) {
         along_find_largest(&at);

@@ -37,14 +37,6 @@ void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]
     }
 }
 
-/* e^(z - m). A logit is taken for one so far below the largest that neither sums nor gradients show it, if it is below
- * that (`least`): -inf, too. */
-REEL_INLINE reel_exp_parts loops_exp(reel_vector_f32 logit, reel_vector_f32 max, reel_vector_f32 least)
-{
-    reel_vector_f32 z = reel_larger_f32(least, logit), d = z - max;
-    return reel_exp_f32(d, reel_sum_rest_f32(z, -max, d));
-}
-
 /* Two doubles' vectors of sums from and to memory. */
 REEL_INLINE void loops_take(const double *sum, reel_vector total[2])
 {
@@ -64,7 +56,7 @@ static xent_f32_groups loops_next(const xent_f32_groups *at)
 {
     const float *z = at->z + at->fetch;
     return (xent_f32_groups){.z = z, .v = at->v ? at->v + at->fetch : z, .y = at->y ? at->y : z,
-                             .out = at->out ? at->out : at->power, .label_out = at->label_out ? at->label_out : at->power};
+                             .out = at->out ? at->out : at->e, .label_out = at->label_out ? at->label_out : at->e};
 }
 
 REEL_INLINE void loops_fetch(const xent_f32_groups *next, int64_t k)
@@ -76,45 +68,33 @@ REEL_INLINE void loops_fetch(const xent_f32_groups *next, int64_t k)
     __builtin_prefetch(next->label_out + k, 1);
 }
 
+/* A logit is taken for one so far below the largest that neither sums nor gradients show it, if it is below that
+ * (`least`): -inf, too. */
 REEL_INLINE void loops_add_exponentials(bool with_v, bool fetch, const xent_f32_groups *groups, const float *lanes_max,
                                         xent_f32_sums *sums, int i)
 {
     const xent_f32_groups at = *groups, next = loops_next(groups);
     const reel_vector_f32 max = loops_all(lanes_max, i), least = max + REEL_EXP_F32_LEAST;
-    reel_vector others[2], others_v[2], ties_v[2];
-    reel_mask_f32 ties = {0};
-    loops_take(sums->of[XENT_OTHERS] + i, others);
-    if (with_v) {
-        loops_take(sums->of[XENT_OTHERS_V] + i, others_v);
-        loops_take(sums->of[XENT_TIES_V] + i, ties_v);
-    }
+    const reel_vector_f32 integers = reel_exp_f32_integers(max);
+    reel_vector all[2], all_v[2];
+    loops_take(sums->of[XENT_F32_ALL] + i, all);
+    if (with_v)
+        loops_take(sums->of[XENT_F32_ALL_V] + i, all_v);
     for (LOOPS_EACH_GROUP(k, i, at.groups)) {
         if (fetch)
             loops_fetch(&next, k);
-        reel_vector_f32 z = reel_numbers_f32(at.z + k);
-        reel_condition_f32 tie = reel_equal_f32(z, max);
-        reel_exp_parts parts = loops_exp(z, max, least);
-        reel_vector_f32 e = reel_unless_f32(tie, reel_fma_f32(parts.rise, parts.power, parts.power));
-        reel_put_f32(at.power + k, parts.power);
-        reel_put_f32(at.rise + k, parts.rise);
-        ties = reel_count_f32(ties, tie);
-        LOOPS_EACH_HALF(half)
-            others[half] += reel_widen_f32(e, half);
-        if (!with_v)
-            continue;
-        reel_vector_f32 v = reel_numbers_f32(at.v + k), tie_v = reel_where_f32(tie, v);
+        reel_vector_f32 e = reel_exp_f32(reel_larger_f32(least, reel_numbers_f32(at.z + k)), integers);
+        reel_put_f32(at.e + k, e);
         LOOPS_EACH_HALF(half) {
-            others_v[half] = reel_multiply_add(reel_widen_f32(e, half), reel_widen_f32(v, half), others_v[half]);
-            ties_v[half] += reel_widen_f32(tie_v, half);
+            reel_vector wide = reel_widen_f32(e, half);
+            all[half] += wide;
+            if (with_v)
+                all_v[half] = reel_multiply_add(wide, reel_load_f32(at.v + k + half * REEL_WIDTH), all_v[half]);
         }
     }
-    for (int lane = 0; lane < REEL_WIDTH_F32; lane++)
-        sums->of[XENT_TIES][i + lane] += ties[lane];
-    loops_give(sums->of[XENT_OTHERS] + i, others);
-    if (with_v) {
-        loops_give(sums->of[XENT_OTHERS_V] + i, others_v);
-        loops_give(sums->of[XENT_TIES_V] + i, ties_v);
-    }
+    loops_give(sums->of[XENT_F32_ALL] + i, all);
+    if (with_v)
+        loops_give(sums->of[XENT_F32_ALL_V] + i, all_v);
 }
 
 /* What is fetched comes with all of its group. */
@@ -133,44 +113,40 @@ void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[R
     }
 }
 
-REEL_INLINE void loops_powers(bool fetch, const xent_f32_groups *groups, const float *lanes_max, int i)
+void reel_xent_f32_add_others(const xent_f32_groups *groups, const float lanes_max[REEL_LANES_F32], xent_f32_sums *sums)
 {
-    const xent_f32_groups at = *groups, next = loops_next(groups);
-    const reel_vector_f32 max = loops_all(lanes_max, i), least = max + REEL_EXP_F32_LEAST;
-    for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-        if (fetch)
-            loops_fetch(&next, k);
-        reel_vector_f32 z = reel_larger_f32(least, reel_numbers_f32(at.z + k));
-        reel_put_f32(at.power + k, reel_exp_f32_power(reel_exp_f32_shifted(z - max)));
+    const xent_f32_groups at = *groups;
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_vector_f32 largest = reel_exp_f32_largest(loops_all(lanes_max, i));
+        reel_vector others[2];
+        loops_take(sums->of[XENT_F32_OTHERS] + i, others);
+        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+            reel_vector_f32 e = reel_numbers_f32(at.e + k);
+            e = reel_unless_f32(reel_equal_f32(e, largest), e);
+            LOOPS_EACH_HALF(half)
+                others[half] += reel_widen_f32(e, half);
+        }
+        loops_give(sums->of[XENT_F32_OTHERS] + i, others);
     }
-}
-
-void reel_xent_f32_powers(const xent_f32_groups *at, const float max[REEL_LANES_F32])
-{
-    for (REEL_EACH_VECTOR_F32(i))
-        if (at->fetch && i == 0)
-            loops_powers(true, at, max, i);
-        else
-            loops_powers(false, at, max, i);
 }
 
 REEL_INLINE void loops_add_labels(bool with_z, const xent_f32_groups *groups, xent_f32_sums *sums, int i)
 {
     const xent_f32_groups at = *groups;
-    reel_vector labels[2], distance[2];
-    loops_take(sums->of[XENT_LABELS] + i, labels);
+    reel_vector labels[2], labels_z[2];
+    loops_take(sums->of[XENT_F32_LABELS] + i, labels);
     if (with_z)
-        loops_take(sums->of[XENT_DISTANCE] + i, distance);
+        loops_take(sums->of[XENT_F32_LABELS_Z] + i, labels_z);
     for (LOOPS_EACH_GROUP(k, i, at.groups))
         LOOPS_EACH_HALF(half) {
             reel_vector y = reel_load_f32(at.y + k + half * REEL_WIDTH);
             labels[half] += y;
             if (with_z)
-                distance[half] = reel_multiply_add(y, reel_load_f32(at.z + k + half * REEL_WIDTH), distance[half]);
+                labels_z[half] = reel_multiply_add(y, reel_load_f32(at.z + k + half * REEL_WIDTH), labels_z[half]);
         }
-    loops_give(sums->of[XENT_LABELS] + i, labels);
+    loops_give(sums->of[XENT_F32_LABELS] + i, labels);
     if (with_z)
-        loops_give(sums->of[XENT_DISTANCE] + i, distance);
+        loops_give(sums->of[XENT_F32_LABELS_Z] + i, labels_z);
 }
 
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums)
@@ -184,88 +160,71 @@ void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_s
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
 
-/* u S p, as the sum of two: all of its digits would not fit into one. */
-typedef struct loops_pair {
-    reel_vector_f32 hi, lo;
-} loops_pair;
-
-REEL_INLINE loops_pair loops_softmax(const xent_f32_groups *at, const xent_f32_rows *rows, int64_t k, int i)
-{
-    reel_vector_f32 unit = reel_numbers_f32(at->power + k) * loops_all(rows->slope, i), rise = reel_numbers_f32(at->rise + k);
-    reel_vector_f32 p = reel_fused_f32(unit, rise, unit), lo = reel_fused_f32(unit, rise, unit - p);
-    return (loops_pair){p, reel_fma_f32(unit, loops_all(rows->slope_more, i), lo)};
-}
-
+/* u S p */
 void reel_xent_f32_softmax(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
     const xent_f32_groups at = *groups;
-    for (REEL_EACH_VECTOR_F32(i))
-        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-            loops_pair p = loops_softmax(&at, rows, k, i);
-            reel_put_f32(at.out + k, p.hi + p.lo);
-        }
-}
-
-/* The corrections of a sum; none where it overflowed, and they are NaN. */
-REEL_INLINE reel_vector_f32 loops_corrections(reel_vector_f32 rest)
-{
-    return reel_larger_f32(rest, reel_spread_f32(-FLT_MAX));
-}
-
-/* Of a confident row's largest class the fall below S comes last, so that all of its digits are left when S = y. */
-void reel_xent_f32_gradient(const xent_f32_groups *groups, const xent_f32_rows *rows)
-{
-    const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
-        const reel_vector_f32 u = loops_all(rows->upstream[0], i), u_rest = loops_all(rows->upstream[1], i);
-        const reel_vector_f32 top = loops_all(rows->top[0], i), top_rest = loops_all(rows->top[1], i);
-        const reel_vector_f32 fall = loops_all(rows->fall, i), max = loops_all(rows->max, i);
-        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-            reel_vector_f32 y = -reel_numbers_f32(at.y + k);
-            reel_condition_f32 tie = reel_equal_f32(reel_numbers_f32(at.z + k), max);
-            loops_pair p = loops_softmax(&at, rows, k, i);
-            p = (loops_pair){reel_choose_f32(tie, top, p.hi), reel_choose_f32(tie, top_rest, p.lo)};
-            reel_vector_f32 uy = y * u, uy_rest = reel_fused_f32(y, u_rest, reel_fused_f32(y, u, -uy));
-            reel_vector_f32 sum = p.hi + uy, rest = (p.lo + uy_rest) + reel_sum_rest_f32(p.hi, uy, sum);
-            reel_put_f32(at.out + k, sum + loops_corrections(rest + reel_where_f32(tie, fall)));
-        }
+        const reel_vector_f32 slope = loops_all(rows->slope, i);
+        for (LOOPS_EACH_GROUP(k, i, at.groups))
+            reel_put_f32(at.out + k, reel_numbers_f32(at.e + k) * slope);
     }
 }
 
-/* -log p = log1p(x) - (z - m). Where it is infinite, of a logit that is -inf, it has no rest. */
+/* Of a confident row's largest class the fall below S comes last, so that all of its digits are left when S = y. A row's
+ * bits must not depend on others being confident. */
+REEL_INLINE void loops_gradient(bool confident, const xent_f32_groups *groups, const xent_f32_rows *rows, int i)
+{
+    const xent_f32_groups at = *groups;
+    const reel_vector_f32 u = loops_all(rows->upstream[0], i), u_rest = loops_all(rows->upstream[1], i);
+    const reel_vector_f32 slope = loops_all(rows->slope, i), largest = loops_all(rows->largest, i);
+    const reel_vector_f32 top = loops_all(rows->top[0], i), top_rest = loops_all(rows->top[1], i);
+    const reel_vector_f32 fall = loops_all(rows->fall, i);
+    for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+        reel_vector_f32 e = reel_numbers_f32(at.e + k), y = -reel_numbers_f32(at.y + k);
+        reel_vector_f32 result = reel_fused_f32(y, u, reel_fused_f32(y, u_rest, e * slope));
+        if (confident) {
+            reel_vector_f32 at_top = reel_fused_f32(y, u, top) + (reel_fused_f32(y, u_rest, top_rest) + fall);
+            result = reel_choose_f32(reel_equal_f32(e, largest), at_top, result);
+        }
+        reel_put_f32(at.out + k, result);
+    }
+}
+
+void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows)
+{
+    for (REEL_EACH_VECTOR_F32(i))
+        if (reel_all_f32(reel_less_f32(loops_all(rows->largest, i), reel_spread_f32(0))))
+            loops_gradient(false, at, rows, i);
+        else
+            loops_gradient(true, at, rows, i);
+}
+
+/* -log p = (m - z) + log1p(x), in f64. */
 void reel_xent_f32_label_gradient(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
     const xent_f32_groups at = *groups;
-    for (REEL_EACH_VECTOR_F32(i)) {
-        const reel_vector_f32 log = loops_all(rows->log[0], i), log_rest = loops_all(rows->log[1], i);
-        const reel_vector_f32 u = loops_all(rows->upstream[0], i), u_rest = loops_all(rows->upstream[1], i);
-        const reel_vector_f32 max = loops_all(rows->max, i);
-        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-            reel_vector_f32 z = reel_numbers_f32(at.z + k), fall = max - z, minus_log_p = fall + log;
-            reel_vector_f32 rest = reel_sum_rest_f32(max, -z, fall) + log_rest;
-            rest += reel_sum_rest_f32(fall, log, minus_log_p);
-            rest = reel_fma_f32(rest, u, minus_log_p * u_rest);
-            reel_condition_f32 finite = reel_less_f32(minus_log_p, reel_spread_f32(INFINITY));
-            reel_put_f32(at.label_out + k, reel_fused_f32(minus_log_p, u, reel_where_f32(finite, rest)));
+    for (REEL_EACH_VECTOR(i))
+        for (int lane = i; lane < REEL_LANES_F32; lane += REEL_LANES) {
+            const reel_vector max = reel_load_f32(rows->max + lane);
+            const reel_vector log = reel_load_f32(rows->log[0] + lane) + reel_load_f32(rows->log[1] + lane);
+            const reel_vector u = reel_load_f32(rows->upstream[0] + lane) + reel_load_f32(rows->upstream[1] + lane);
+            for (LOOPS_EACH_GROUP(k, lane, at.groups))
+                reel_store_f32(at.label_out + k, ((max - reel_load_f32(at.z + k)) + log) * u);
         }
-    }
 }
 
-/* A huge v could show exponentials that are less than the least. */
+/* u S p (v - sum p v). A huge v could show exponentials that are less than the least. */
 void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
     const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
-        const reel_vector_f32 least = loops_all(rows->max, i) + REEL_EXP_F32_LEAST;
+        const reel_vector_f32 max = loops_all(rows->max, i), slope = loops_all(rows->slope, i);
+        const reel_vector_f32 least = reel_exp_f32(max + REEL_EXP_F32_LEAST, reel_exp_f32_integers(max));
         for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-            reel_condition_f32 nothing = reel_less_f32(reel_numbers_f32(at.z + k), least);
-            loops_pair p = loops_softmax(&at, rows, k, i);
-            p = (loops_pair){reel_unless_f32(nothing, p.hi), reel_unless_f32(nothing, p.lo)};
-            reel_vector_f32 v = reel_numbers_f32(at.v + k), from = v - mean;
-            reel_vector_f32 from_rest = reel_sum_rest_f32(v, -mean, from) - mean_rest;
-            reel_vector_f32 rest = reel_fma_f32(p.hi, from_rest, p.lo * from);
-            reel_put_f32(at.out + k, reel_fused_f32(p.hi, from, rest));
+            reel_vector_f32 e = reel_numbers_f32(at.e + k), from = (reel_numbers_f32(at.v + k) - mean) - mean_rest;
+            reel_put_f32(at.out + k, reel_where_f32(reel_less_f32(least, e), e * slope) * from);
         }
     }
 }

@@ -39,7 +39,8 @@
 
 enum {
     REEL_XENT_ROWS = 8,                             /* in a panel, at most                         */
-    REEL_XENT_KEPT = 2048,                          /* exponentials, from the sums for the results */
+    REEL_XENT_KEPT = 2048,                          /* exponentials, from the sums for the results: f64 */
+    REEL_XENT_KEPT_F32 = 4096,
     REEL_XENT_FEW = 64                              /* classes, at most, for which rows are turned */
 };
 
@@ -96,7 +97,8 @@ static inline int reel_xent_panel_rows(const reel_xent_job *job)
 {
     bool apart = job->f32 && job->array[REEL_XENT_LOGITS].step != 1;
     int64_t kept = job->f32 ? (job->classes + 15) & ~15 : job->classes;
-    int64_t fitting = job->across || apart || kept == 0 ? REEL_XENT_ROWS : REEL_XENT_KEPT / kept;
+    int64_t room = job->f32 ? REEL_XENT_KEPT_F32 : REEL_XENT_KEPT;
+    int64_t fitting = job->across || apart || kept == 0 ? REEL_XENT_ROWS : room / kept;
     return fitting < 1 ? 1 : fitting < REEL_XENT_ROWS ? (int)fitting : REEL_XENT_ROWS;
 }
 

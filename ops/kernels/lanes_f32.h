@@ -5,6 +5,8 @@
 
 #include "ops/kernels/lanes.h"
 
+#include <stdbool.h>
+
 enum { REEL_LANES_F32 = 16, REEL_WIDTH_F32 = REEL_VECTOR_BYTES / 4 };
 
 typedef int32_t  reel_mask_f32 __attribute__((vector_size(REEL_VECTOR_BYTES)));
@@ -38,12 +40,15 @@ REEL_INLINE reel_condition_f32 reel_less_f32(reel_vector_f32 a, reel_vector_f32 
 #endif
 }
 
-REEL_INLINE reel_condition_f32 reel_same_bits_f32(reel_vector_f32 a, reel_vector_f32 b)
+/* Whether the condition holds in all lanes. */
+REEL_INLINE bool reel_all_f32(reel_condition_f32 condition)
 {
 #if REEL_VECTOR_BYTES == 64
-    return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
+    return condition == 0xffff;
+#elif REEL_VECTOR_BYTES == 32
+    return _mm256_movemask_ps((__m256)condition) == 0xff;
 #else
-    return (reel_mask_f32)a == (reel_mask_f32)b;
+    return (condition[0] & condition[1] & condition[2] & condition[3]) != 0;
 #endif
 }
 
@@ -78,16 +83,6 @@ REEL_INLINE reel_vector_f32 reel_unless_f32(reel_condition_f32 condition, reel_v
 #endif
 }
 
-/* Counts in each lane how often the condition holds. */
-REEL_INLINE reel_mask_f32 reel_count_f32(reel_mask_f32 count, reel_condition_f32 condition)
-{
-#if REEL_VECTOR_BYTES == 64
-    return (reel_mask_f32)_mm512_mask_add_epi32((__m512i)count, condition, (__m512i)count, _mm512_set1_epi32(1));
-#else
-    return count - condition;                       /* -1 where it holds                           */
-#endif
-}
-
 /* The larger; b where either is NaN. */
 REEL_INLINE reel_vector_f32 reel_larger_f32(reel_vector_f32 a, reel_vector_f32 b)
 {
@@ -98,11 +93,6 @@ REEL_INLINE reel_vector_f32 reel_larger_f32(reel_vector_f32 a, reel_vector_f32 b
 #else
     return reel_choose_f32(a > b, a, b);
 #endif
-}
-
-REEL_INLINE reel_vector_f32 reel_magnitude_f32(reel_vector_f32 x)
-{
-    return (reel_vector_f32)((reel_bits_f32)x & 0x7fffffffu);
 }
 
 /* a b + c rounded once, on the baseline too (but for a sum that lies almost halfway between two f32). */
@@ -123,13 +113,6 @@ REEL_INLINE reel_vector reel_widen_f32(reel_vector_f32 x, int half)
     float lanes[REEL_WIDTH_F32];
     reel_put_f32(lanes, x);
     return reel_load_f32(lanes + half * REEL_WIDTH);
-}
-
-/* What a + b lost when it was rounded to the sum (Knuth, "The Art of Computer Programming", volume 2, 4.2.2). */
-REEL_INLINE reel_vector_f32 reel_sum_rest_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 sum)
-{
-    reel_vector_f32 b_part = sum - a;
-    return (a - (sum - b_part)) + (b - b_part);
 }
 
 #endif
