@@ -108,5 +108,5 @@ int main(void)
         all_of_row(max[row], &rows);
     printf("f32    %10llu inputs   at most %.8f ulp, at %a   %llu NaN wrong\n", (unsigned long long)rows.inputs, rows.worst,
            (double)rows.at, (unsigned long long)rows.wrong);
-    return failed || rows.wrong != 0 || rows.worst > .66;
+    return failed || rows.wrong != 0 || rows.worst > .9887;
 }

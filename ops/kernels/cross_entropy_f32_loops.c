@@ -68,49 +68,70 @@ REEL_INLINE void loops_fetch(const xent_f32_groups *next, int64_t k)
     __builtin_prefetch(next->label_out + k, 1);
 }
 
+/* Groups that are worked on together: four vectors. */
+enum { LOOPS_VECTORS = REEL_LANES_F32 / REEL_WIDTH_F32, LOOPS_TOGETHER = 4 / LOOPS_VECTORS };
+
+/* Of all sixteen lanes, for the exponentials. */
+typedef struct loops_lanes {
+    reel_vector_f32 least[LOOPS_VECTORS], integers[LOOPS_VECTORS];
+    reel_vector     all[2 * LOOPS_VECTORS], all_v[2 * LOOPS_VECTORS];
+} loops_lanes;
+
 /* A logit is taken for one so far below the largest that neither sums nor gradients show it, if it is below that
  * (`least`): -inf, too. */
-REEL_INLINE void loops_add_exponentials(bool with_v, bool fetch, const xent_f32_groups *groups, const float *lanes_max,
-                                        xent_f32_sums *sums, int i)
+REEL_INLINE void loops_exponentials_of(bool with_v, int groups, const xent_f32_groups *at, int64_t k, loops_lanes *lanes)
 {
-    const xent_f32_groups at = *groups, next = loops_next(groups);
-    const reel_vector_f32 max = loops_all(lanes_max, i), least = max + REEL_EXP_F32_LEAST;
-    const reel_vector_f32 integers = reel_exp_f32_integers(max);
-    reel_vector all[2], all_v[2];
-    loops_take(sums->of[XENT_F32_ALL] + i, all);
-    if (with_v)
-        loops_take(sums->of[XENT_F32_ALL_V] + i, all_v);
-    for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-        if (fetch)
-            loops_fetch(&next, k);
-        reel_vector_f32 e = reel_exp_f32(reel_larger_f32(least, reel_numbers_f32(at.z + k)), integers);
-        reel_put_f32(at.e + k, e);
+    const int vectors = groups * LOOPS_VECTORS;
+    reel_vector_f32 z[REEL_EXP_F32_MOST], integers[REEL_EXP_F32_MOST], e[REEL_EXP_F32_MOST];
+    REEL_EXP_F32_EACH(j, vectors) {
+        z[j] = reel_larger_f32(lanes->least[j % LOOPS_VECTORS], reel_numbers_f32(at->z + k + j * REEL_WIDTH_F32));
+        integers[j] = lanes->integers[j % LOOPS_VECTORS];
+    }
+    reel_exp_f32_several(vectors, z, integers, e);
+    REEL_EXP_F32_EACH(j, vectors) {
+        reel_put_f32(at->e + k + j * REEL_WIDTH_F32, e[j]);
         LOOPS_EACH_HALF(half) {
-            reel_vector wide = reel_widen_f32(e, half);
-            all[half] += wide;
+            const int in = 2 * (j % LOOPS_VECTORS) + half;
+            reel_vector wide = reel_widen_f32(e[j], half);
+            lanes->all[in] += wide;
             if (with_v)
-                all_v[half] = reel_multiply_add(wide, reel_load_f32(at.v + k + half * REEL_WIDTH), all_v[half]);
+                lanes->all_v[in] = reel_multiply_add(
+                    wide, reel_load_f32(at->v + k + j * REEL_WIDTH_F32 + half * REEL_WIDTH), lanes->all_v[in]);
         }
     }
-    loops_give(sums->of[XENT_F32_ALL] + i, all);
-    if (with_v)
-        loops_give(sums->of[XENT_F32_ALL_V] + i, all_v);
 }
 
-/* What is fetched comes with all of its group. */
+REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *groups, const float *max, xent_f32_sums *sums)
+{
+    const xent_f32_groups at = *groups, next = loops_next(groups);
+    const int64_t end = (int64_t)at.groups * REEL_LANES_F32, step = LOOPS_TOGETHER * REEL_LANES_F32;
+    loops_lanes lanes;
+    REEL_EXP_F32_EACH(j, LOOPS_VECTORS) {
+        lanes.least[j] = loops_all(max, j * REEL_WIDTH_F32) + REEL_EXP_F32_LEAST;
+        lanes.integers[j] = reel_exp_f32_integers(loops_all(max, j * REEL_WIDTH_F32));
+        loops_take(sums->of[XENT_F32_ALL] + j * REEL_WIDTH_F32, lanes.all + 2 * j);
+        loops_take(sums->of[XENT_F32_ALL_V] + j * REEL_WIDTH_F32, lanes.all_v + 2 * j);
+    }
+    int64_t k = 0;
+    for (; k + step <= end; k += step) {
+        for (int64_t line = k; line < k + step && at.fetch; line += REEL_LANES_F32)
+            loops_fetch(&next, line);
+        loops_exponentials_of(with_v, LOOPS_TOGETHER, &at, k, &lanes);
+    }
+    for (; k < end; k += REEL_LANES_F32)
+        loops_exponentials_of(with_v, 1, &at, k, &lanes);
+    REEL_EXP_F32_EACH(j, LOOPS_VECTORS) {
+        loops_give(sums->of[XENT_F32_ALL] + j * REEL_WIDTH_F32, lanes.all + 2 * j);
+        loops_give(sums->of[XENT_F32_ALL_V] + j * REEL_WIDTH_F32, lanes.all_v + 2 * j);
+    }
+}
+
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums)
 {
-    for (REEL_EACH_VECTOR_F32(i)) {
-        const bool fetch = at->fetch && i == 0;
-        if (at->v && fetch)
-            loops_add_exponentials(true, true, at, max, sums, i);
-        else if (at->v)
-            loops_add_exponentials(true, false, at, max, sums, i);
-        else if (fetch)
-            loops_add_exponentials(false, true, at, max, sums, i);
-        else
-            loops_add_exponentials(false, false, at, max, sums, i);
-    }
+    if (at->v)
+        loops_add_exponentials(true, at, max, sums);
+    else
+        loops_add_exponentials(false, at, max, sums);
 }
 
 void reel_xent_f32_add_others(const xent_f32_groups *groups, const float lanes_max[REEL_LANES_F32], xent_f32_sums *sums)
