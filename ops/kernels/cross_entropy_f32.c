@@ -28,10 +28,8 @@ void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, co
 {
     if (xent_wants(job, REEL_XENT_SECOND))
         reel_xent_f32_second(at, rows);
-    if (xent_wants(job, REEL_XENT_GRADIENT) && at->y)
+    if (xent_wants(job, REEL_XENT_GRADIENT))
         reel_xent_f32_gradient(at, rows);
-    else if (xent_wants(job, REEL_XENT_GRADIENT))
-        reel_xent_f32_softmax(at, rows);
     if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
         reel_xent_f32_label_gradient(at, rows);
 }
@@ -64,11 +62,11 @@ void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int fi
     for (REEL_EACH_VECTOR(i)) {
         int lane = first + i;
         reel_store_f32(lanes->max + lane, reel_load(rows->max + i));
-        reel_store_f32(lanes->slope + lane, reel_load(rows->slope.hi + i) * reel_load(rows->per_largest + i));
-        if (job->array[REEL_XENT_LABELS].data || xent_wants(job, REEL_XENT_LABEL_GRADIENT)) {
+        f32_split(reel_load(rows->slope.hi + i) * reel_load(rows->per_largest + i), lanes->slope[0] + lane,
+                  lanes->slope[1] + lane);
+        f32_lanes_top(rows, i, lane, lanes);
+        if (job->array[REEL_XENT_LABELS].data || xent_wants(job, REEL_XENT_LABEL_GRADIENT))
             f32_split(reel_load(rows->upstream.hi + i), lanes->upstream[0] + lane, lanes->upstream[1] + lane);
-            f32_lanes_top(rows, i, lane, lanes);
-        }
         if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
             f32_split(reel_load(rows->log.hi + i), lanes->log[0] + lane, lanes->log[1] + lane);
         if (xent_wants(job, REEL_XENT_SECOND)) {
@@ -87,14 +85,13 @@ void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *
             reel_put_f32(to + member * REEL_LANES_F32 + i, reel_spread_f32(from[member * REEL_LANES_F32 + (size_t)row]));
 }
 
-/* Neighbours of the largest exponential are 2^-24 of it away, or more. */
 void reel_xent_f32_at_labels(const xent_rows *rows, const float e[REEL_LANES], float gradient[REEL_LANES])
 {
     for (REEL_EACH_VECTOR(i)) {
-        reel_vector of_largest = reel_load_f32(e + i) * reel_load(rows->per_largest + i);
+        reel_vector there = reel_load_f32(e + i), p = there * reel_load(rows->per_largest + i);
         reel_vector slope = reel_load(rows->slope.hi + i), u = reel_load(rows->upstream.hi + i);
         reel_vector at_tie = (reel_load(rows->total.hi + i) - u) - reel_load(rows->others.hi + i) * slope;
-        reel_store_f32(gradient + i, reel_select(of_largest > 1 - 0x1p-30, at_tie, of_largest * slope - u));
+        reel_store_f32(gradient + i, reel_select(there == reel_load(rows->largest + i), at_tie, p * slope - u));
     }
 }
 
@@ -148,23 +145,28 @@ static unsigned f32_find_unsuited(unsigned quantities, const xent_sums *sums, co
     return unsuited;
 }
 
-/* x: what is left of sum e / e_m when 1 is taken away for the largest logit. */
-REEL_INLINE reel_vector f32_others(const double *all, const double *others, reel_vector per_largest)
+/* x, the sum without e_m over e_m. */
+REEL_INLINE reel_vector f32_others(const double *all, const double *others, reel_vector largest, reel_vector per_largest)
 {
-    reel_vector x = reel_load(all) * per_largest - 1;
+    reel_vector x = (reel_load(all) - largest) * per_largest;
     return reel_select(x < 0x1p-11, reel_load(others) * per_largest, x);
 }
 
+/* e_m as it was summed, and what the sum is divided by, without that rounding error. */
 static void f32_find_largest(xent_rows *rows)
 {
-    float e[REEL_LANES_F32] = {0};
+    float max[REEL_LANES_F32] = {0}, integers[REEL_LANES_F32], e[REEL_LANES_F32];
     for (REEL_EACH_VECTOR(i))
-        reel_store_f32(e + i, reel_load(rows->max + i));
-    for (int i = 0; i < REEL_LANES; i += REEL_WIDTH_F32)
-        reel_put_f32(e + i, reel_exp_f32_largest(reel_numbers_f32(e + i)));
+        reel_store_f32(max + i, reel_load(rows->max + i));
+    for (int i = 0; i < REEL_LANES; i += REEL_WIDTH_F32) {
+        reel_put_f32(integers + i, reel_exp_f32_integers(reel_numbers_f32(max + i)));
+        reel_put_f32(e + i, reel_exp_f32_largest(reel_numbers_f32(max + i)));
+    }
     for (REEL_EACH_VECTOR(i)) {
+        reel_vector unit = reel_vector_of((double)(REEL_EXP_F32_INTEGERS + 127 + 64)) - reel_load_f32(integers + i);
+        reel_vector minus_r = reel_multiply_subtract(unit, reel_vector_of(-REEL_LOG2), -reel_load(rows->max + i));
         reel_store(rows->largest + i, reel_load_f32(e + i));
-        reel_store(rows->per_largest + i, 1 / reel_load_f32(e + i));
+        reel_store(rows->per_largest + i, reel_pair_exp(false, reel_pair_of(minus_r)).hi * 0x1p-64);
     }
 }
 
@@ -179,14 +181,15 @@ static void f32_take_sums(const reel_xent_job *job, const xent_f32_sums *lanes, 
         const reel_vector labels = reel_load(lanes->of[XENT_F32_LABELS] + lane);
         const reel_vector labels_z = reel_load(lanes->of[XENT_F32_LABELS_Z] + lane);
         reel_store(sums->of[XENT_TIES].hi + i, reel_vector_of(1));
-        reel_store(sums->of[XENT_OTHERS].hi + i,
-                   f32_others(lanes->of[XENT_F32_ALL] + lane, lanes->of[XENT_F32_OTHERS] + lane, per_largest));
+        const reel_vector x = f32_others(lanes->of[XENT_F32_ALL] + lane, lanes->of[XENT_F32_OTHERS] + lane,
+                                         reel_load(rows->largest + i), per_largest);
+        reel_store(sums->of[XENT_OTHERS].hi + i, x);
         reel_store(sums->of[XENT_LABELS].hi + i, labels);
         reel_store(sums->of[XENT_DISTANCE].hi + i, labels_z - reel_load(rows->max + i) * labels);
         if (!xent_wants_direction(job))
             continue;
-        reel_store(sums->of[XENT_OTHERS_V].hi + i,  /* of one class this is exactly v */
-                   reel_load(lanes->of[XENT_F32_ALL_V] + lane) / reel_load(rows->largest + i));
+        reel_vector mean = reel_load(lanes->of[XENT_F32_ALL_V] + lane) / reel_load(lanes->of[XENT_F32_ALL] + lane);
+        reel_store(sums->of[XENT_OTHERS_V].hi + i, mean * (1 + x));     /* of one class this is v         */
         reel_store(sums->of[XENT_TIES_V].hi + i, (reel_vector){0});
     }
 }

@@ -34,7 +34,6 @@
 #define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
 #define reel_xent_f32_add_others      REEL_AT_LEVEL(reel_xent_f32_add_others)
 #define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
-#define reel_xent_f32_softmax         REEL_AT_LEVEL(reel_xent_f32_softmax)
 #define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
 #define reel_xent_f32_label_gradient  REEL_AT_LEVEL(reel_xent_f32_label_gradient)
 #define reel_xent_f32_second          REEL_AT_LEVEL(reel_xent_f32_second)
@@ -57,7 +56,7 @@ typedef struct xent_f32_sums {
 typedef struct xent_f32_rows {
     float max[REEL_LANES_F32];
     float upstream[2][REEL_LANES_F32];
-    float slope[REEL_LANES_F32];                    /* u S / (e_m D), one over the exponentials' unit */
+    float slope[2][REEL_LANES_F32];                 /* u S / (e_m D), one over the exponentials' unit */
     float largest[REEL_LANES_F32];                  /* e_m of a confident row (x < 1), else -1     */
     float top[2][REEL_LANES_F32], fall[REEL_LANES_F32]; /* whose u S p at the largest is the sum of the three */
     float log[2][REEL_LANES_F32];                   /* log1p(x)                                    */
@@ -79,8 +78,7 @@ void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_add_others(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
-void reel_xent_f32_softmax(const xent_f32_groups *at, const xent_f32_rows *rows);          /* u S p        */
-void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y)  */
+void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y); u S p without labels */
 void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);   /* u (-log p)   */
 void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows);           /* u S p (v - sum p v) */
 

@@ -181,32 +181,25 @@ void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_s
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
 
-/* u S p */
-void reel_xent_f32_softmax(const xent_f32_groups *groups, const xent_f32_rows *rows)
-{
-    const xent_f32_groups at = *groups;
-    for (REEL_EACH_VECTOR_F32(i)) {
-        const reel_vector_f32 slope = loops_all(rows->slope, i);
-        for (LOOPS_EACH_GROUP(k, i, at.groups))
-            reel_put_f32(at.out + k, reel_numbers_f32(at.e + k) * slope);
-    }
-}
-
-/* Of a confident row's largest class the fall below S comes last, so that all of its digits are left when S = y. A row's
- * bits must not depend on others being confident. */
-REEL_INLINE void loops_gradient(bool confident, const xent_f32_groups *groups, const xent_f32_rows *rows, int i)
+/* u S p, and u (S p - y). Of a confident row's largest class the fall below S comes last, so that all of its digits are
+ * left when S = y. A row's bits must not depend on others being confident. */
+REEL_INLINE void loops_gradient(bool with_y, bool confident, const xent_f32_groups *groups, const xent_f32_rows *rows, int i)
 {
     const xent_f32_groups at = *groups;
     const reel_vector_f32 u = loops_all(rows->upstream[0], i), u_rest = loops_all(rows->upstream[1], i);
-    const reel_vector_f32 slope = loops_all(rows->slope, i), largest = loops_all(rows->largest, i);
+    const reel_vector_f32 slope = loops_all(rows->slope[0], i), slope_rest = loops_all(rows->slope[1], i);
     const reel_vector_f32 top = loops_all(rows->top[0], i), top_rest = loops_all(rows->top[1], i);
-    const reel_vector_f32 fall = loops_all(rows->fall, i);
+    const reel_vector_f32 fall = loops_all(rows->fall, i), largest = loops_all(rows->largest, i);
     for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-        reel_vector_f32 e = reel_numbers_f32(at.e + k), y = -reel_numbers_f32(at.y + k);
-        reel_vector_f32 result = reel_fused_f32(y, u, reel_fused_f32(y, u_rest, e * slope));
+        reel_vector_f32 e = reel_numbers_f32(at.e + k), y = with_y ? -reel_numbers_f32(at.y + k) : (reel_vector_f32){0};
+        reel_vector_f32 rest = with_y ? reel_fma_f32(y, u_rest, e * slope_rest) : e * slope_rest;
+        reel_vector_f32 result = reel_fused_f32(e, slope, rest);
+        if (with_y)
+            result = reel_fused_f32(y, u, result);
         if (confident) {
-            reel_vector_f32 at_top = reel_fused_f32(y, u, top) + (reel_fused_f32(y, u_rest, top_rest) + fall);
-            result = reel_choose_f32(reel_equal_f32(e, largest), at_top, result);
+            reel_vector_f32 from = with_y ? reel_fused_f32(y, u, top) : top;
+            reel_vector_f32 from_rest = with_y ? reel_fused_f32(y, u_rest, top_rest) : top_rest;
+            result = reel_choose_f32(reel_equal_f32(e, largest), from + (from_rest + fall), result);
         }
         reel_put_f32(at.out + k, result);
     }
@@ -214,11 +207,17 @@ REEL_INLINE void loops_gradient(bool confident, const xent_f32_groups *groups, c
 
 void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows)
 {
-    for (REEL_EACH_VECTOR_F32(i))
-        if (reel_all_f32(reel_less_f32(loops_all(rows->largest, i), reel_spread_f32(0))))
-            loops_gradient(false, at, rows, i);
+    for (REEL_EACH_VECTOR_F32(i)) {
+        bool confident = !reel_all_f32(reel_less_f32(loops_all(rows->largest, i), reel_spread_f32(0)));
+        if (at->y && confident)
+            loops_gradient(true, true, at, rows, i);
+        else if (at->y)
+            loops_gradient(true, false, at, rows, i);
+        else if (confident)
+            loops_gradient(false, true, at, rows, i);
         else
-            loops_gradient(true, at, rows, i);
+            loops_gradient(false, false, at, rows, i);
+    }
 }
 
 /* -log p = (m - z) + log1p(x), in f64. */
@@ -241,7 +240,7 @@ void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *ro
     const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
-        const reel_vector_f32 max = loops_all(rows->max, i), slope = loops_all(rows->slope, i);
+        const reel_vector_f32 max = loops_all(rows->max, i), slope = loops_all(rows->slope[0], i);
         const reel_vector_f32 least = reel_exp_f32(max + REEL_EXP_F32_LEAST, reel_exp_f32_integers(max));
         for (LOOPS_EACH_GROUP(k, i, at.groups)) {
             reel_vector_f32 e = reel_numbers_f32(at.e + k), from = (reel_numbers_f32(at.v + k) - mean) - mean_rest;
