@@ -112,8 +112,8 @@ REEL_INLINE reel_mask f32_is_handy(reel_vector x)
 
 /* Whether all of the given quantities can be had in f32: where all that goes into them is finite, and the offset of the
  * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
-REEL_INLINE reel_mask f32_suit(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel, const xent_rows *rows,
-                               int i)
+REEL_INLINE reel_mask f32_suit(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel,
+                               const xent_rows *rows, int i)
 {
     reel_mask suit = reel_magnitude(reel_load(rows->max + i)) < 0x1p20;
     suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS].hi + i));
