@@ -113,7 +113,7 @@ REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *grou
         loops_take(sums->of[XENT_F32_ALL_V] + j * REEL_WIDTH_F32, lanes.all_v + 2 * j);
     }
     int64_t k = 0;
-    for (; k + step <= end; k += step) {
+    for (; LOOPS_TOGETHER > 1 && k + step <= end; k += step) {
         for (int64_t line = k; line < k + step && at.fetch; line += REEL_LANES_F32)
             loops_fetch(&next, line);
         loops_exponentials_of(with_v, LOOPS_TOGETHER, &at, k, &lanes);
