@@ -74,7 +74,7 @@ static reel_pair below_unit(reel_vector z, double unit)
 static void all_of_row(float max, struct tally *tally)
 {
     const reel_vector_f32 integers = reel_exp_f32_integers(reel_spread_f32(max));
-    const double unit = (double)(REEL_EXP_F32_INTEGERS + 127 + 64 - integers[0]);
+    const double unit = reel_exp_f32_unit(reel_vector_of((double)integers[0]))[0];
     for (uint64_t bits = 0; bits < 0x100000000u; bits += REEL_WIDTH_F32) {
         reel_vector_f32 z;
         for (int lane = 0; lane < REEL_WIDTH_F32; lane++)
@@ -82,7 +82,7 @@ static void all_of_row(float max, struct tally *tally)
         reel_vector_f32 got = reel_exp_f32(z, integers);
         for (int half = 0; half < 2; half++) {
             reel_vector input = reel_widen_f32(z, half), e = reel_widen_f32(got, half);
-            reel_pair exact = reel_pair_scale(reel_pair_exp(true, below_unit(input, unit)), reel_vector_of(2));
+            reel_pair exact = reel_pair_scale(reel_pair_exp(true, below_unit(input, unit)), reel_vector_of(2 * REEL_EXP_F32_CONSTANT));
             for (int lane = 0; lane < REEL_WIDTH; lane++) {
                 tally->wrong += isnan(input[lane]) && !isnan(e[lane]);
                 if (input[lane] >= (double)max + (double)REEL_EXP_F32_LEAST && input[lane] <= (double)max)
@@ -103,10 +103,10 @@ int main(void)
         failed |= tally.wrong != 0 || tally.worst > (logarithm ? .500001 : .500023);
     }
     struct tally rows = {0};
-    const float max[] = {0, 88.25f, -3000, 700000};
+    const float max[] = {0, 88.25f, -3000, 250000};
     for (size_t row = 0; row < sizeof max / sizeof *max; row++)
         all_of_row(max[row], &rows);
     printf("f32    %10llu inputs   at most %.8f ulp, at %a   %llu NaN wrong\n", (unsigned long long)rows.inputs, rows.worst,
            (double)rows.at, (unsigned long long)rows.wrong);
-    return failed || rows.wrong != 0 || rows.worst > .9887;
+    return failed || rows.wrong != 0 || rows.worst > .63;
 }

@@ -79,6 +79,8 @@ static void levels_same_bits(const struct levels_answer *a, const struct levels_
         ck_assert_msg(!memcmp(a->data[r], b->data[r], a->bytes[r]), "%s: result %d differs", where, r);
 }
 
+/* Within a unit in the last place of the largest; of the second derivative, a product of two factors that are rounded
+ * themselves, each is within one of the exact value. */
 static void levels_close(const struct levels_answer *a, const struct levels_answer *b, reel_dtype dtype,
                          const char *where)
 {
@@ -87,13 +89,13 @@ static void levels_close(const struct levels_answer *a, const struct levels_answ
     for (int r = 0; r < LEVELS_RESULTS; r++) {
         static double x[LEVELS_MOST], y[LEVELS_MOST];
         int64_t count = (int64_t)(a->bytes[r] / reel_dtype_size(dtype));
-        double largest = 0;
+        double largest = 0, allowed = r == 3 ? 2 : 1;
         reel_convert(REEL_F64, x, dtype, a->data[r], count);
         reel_convert(REEL_F64, y, dtype, b->data[r], count);
         for (int64_t i = 0; i < count; i++)
             largest = fmax(largest, fabs(x[i]));
         for (int64_t i = 0; i < count; i++)
-            ck_assert_msg(fabs(x[i] - y[i]) <= unit[dtype] * largest, "%s: result %d: %.17g and %.17g", where, r,
+            ck_assert_msg(fabs(x[i] - y[i]) <= allowed * unit[dtype] * largest, "%s: result %d: %.17g and %.17g", where, r,
                           x[i], y[i]);
     }
 }

@@ -115,7 +115,7 @@ REEL_INLINE reel_mask f32_is_handy(reel_vector x)
 REEL_INLINE reel_mask f32_suit(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel,
                                const xent_rows *rows, int i)
 {
-    reel_mask suit = reel_magnitude(reel_load(rows->max + i)) < 0x1p20;
+    reel_mask suit = reel_magnitude(reel_load(rows->max + i)) < 0x1p18;
     suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS].hi + i));
     if (quantities & REEL_XENT_LOSS)
         suit &= f32_are_finite(reel_load(sums->of[XENT_DISTANCE].hi + i));
@@ -163,10 +163,10 @@ static void f32_find_largest(xent_rows *rows)
         reel_put_f32(e + i, reel_exp_f32_largest(reel_numbers_f32(max + i)));
     }
     for (REEL_EACH_VECTOR(i)) {
-        reel_vector unit = reel_vector_of((double)(REEL_EXP_F32_INTEGERS + 127 + 64)) - reel_load_f32(integers + i);
+        reel_vector unit = reel_exp_f32_unit(reel_load_f32(integers + i));
         reel_vector minus_r = reel_multiply_subtract(unit, reel_vector_of(-REEL_LOG2), -reel_load(rows->max + i));
         reel_store(rows->largest + i, reel_load_f32(e + i));
-        reel_store(rows->per_largest + i, reel_pair_exp(false, reel_pair_of(minus_r)).hi * 0x1p-64);
+        reel_store(rows->per_largest + i, reel_pair_exp(false, reel_pair_of(minus_r)).hi * (0x1p-64 / REEL_EXP_F32_CONSTANT));
     }
 }
 

@@ -101,10 +101,10 @@ typedef struct xent_f32_unsuited {
 float reel_xent_f32_exp_largest(float max);
 
 /* Whether XENT_F32_OTHERS is wanted beside XENT_F32_ALL: it is used where x < 2^-11. The largest exponential is less than
- * 3/2, times 2^64. */
+ * c 2^0.51 2^64. */
 static inline bool xent_f32_is_confident(double all, float max)
 {
-    return all < 0x1.8p64 && all < (double)reel_xent_f32_exp_largest(max) * (1 + 0x1p-10);
+    return all < 0x1.9p64 && all < (double)reel_xent_f32_exp_largest(max) * (1 + 0x1p-10);
 }
 
 /* From the sums of a panel's rows, in lanes `first` on, and their largest logits in `rows`, to what each row needs. */

@@ -1,9 +1,11 @@
-/* The exponential for softmax and its family, on vectors of f32, without a branch or a table.
+/* The exponential for softmax and its family, on vectors of f32, without a branch.
  *
- *     z = k log 2 + r with |r| <= log 2 / 2, and e^z = 2^k (1 + r + r^2 P(r))
+ *     z = n log 2 / 8 + r with |r| <= log 2 / 16, and e^z = 2^(n / 8) (1 + r + r^2 (1/2 + r P(r)))
  *
- * P is a minimax polynomial, good to 2^-28.2. The largest logit m of a row is not subtracted, for that would have to be
- * rounded: exponentials come in units of a power of two near e^m instead, 2^(K - 64) with K = m / log 2 rounded.
+ * P is a minimax polynomial, good to 2^-32. 2^(n / 8) is a power of two times one of eight numbers. The largest logit m of a
+ * row is not subtracted, for that would have to be rounded: exponentials come in units of a power of two near e^m instead,
+ * 2^(K - 64) with K = m / log 2 rounded. And in units of a number c, chosen so that the eight numbers c 2^(j / 8) are almost
+ * exact when they are rounded to f32.
  */
 #ifndef REEL_OPS_KERNELS_EXP_F32_H
 #define REEL_OPS_KERNELS_EXP_F32_H
@@ -11,18 +13,26 @@
 #include "ops/kernels/lanes_f32.h"
 
 /* So far below the largest logit nothing is seen of an exponential, and down to there it is a normal number. */
-#define REEL_EXP_F32_LEAST (-130.5f)
+#define REEL_EXP_F32_LEAST (-125.0f)
 
-#define REEL_EXP_F32_INTEGERS 0x1.8p23f             /* what is added to it is rounded to an integer */
-#define REEL_EXP_F32_PER_LOG2 0x1.715476p0f         /* 1 / log 2                                   */
+#define REEL_EXP_F32_INTEGERS  0x1.8p23f            /* what is added to it is rounded to an integer */
+#define REEL_EXP_F32_UNIT      64
+#define REEL_EXP_F32_PER_LOG2  0x1.715476p0f        /* 1 / log 2                                   */
+#define REEL_EXP_F32_CONSTANT  0x1.16747bf7c5b82p0  /* c                                           */
 
-/* What is added to z / log 2, to give in the low bits the exponent of 2^k in the unit that goes with the row's largest
+/* What is added to 8 z / log 2, to give in the low bits n and the exponent of the unit that goes with the row's largest
  * logit. */
 REEL_INLINE reel_vector_f32 reel_exp_f32_integers(reel_vector_f32 max)
 {
     const reel_vector_f32 integers = reel_spread_f32(REEL_EXP_F32_INTEGERS);
-    reel_vector_f32 unit = reel_fma_f32(max, reel_spread_f32(REEL_EXP_F32_PER_LOG2), integers) - integers;
-    return reel_spread_f32(REEL_EXP_F32_INTEGERS + 127 + 64) - unit;
+    reel_vector_f32 exponent = reel_fma_f32(max, reel_spread_f32(REEL_EXP_F32_PER_LOG2), integers) - integers;
+    return reel_spread_f32(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT) - 8 * exponent;
+}
+
+/* The exponent of the unit, of what is given by that: K. */
+REEL_INLINE reel_vector reel_exp_f32_unit(reel_vector integers)
+{
+    return (reel_vector_of((double)(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT)) - integers) * 0.125;
 }
 
 /* for (REEL_EXP_F32_EACH(j, n)) */
@@ -30,30 +40,35 @@ REEL_INLINE reel_vector_f32 reel_exp_f32_integers(reel_vector_f32 max)
 
 enum { REEL_EXP_F32_MOST = 8 };                     /* vectors                                     */
 
-/* e^z in units, for |max| < 2^20 and z from max + REEL_EXP_F32_LEAST to max: good to 0.99 units in the last place
+/* e^z in units, for |max| < 2^18 and z from max + REEL_EXP_F32_LEAST to max: good to 0.62 units in the last place
  * (measured over all z of some rows). A NaN stays one. Of several vectors, as each step waits for the one before: a CPU
  * does not look far enough ahead to find the next vector by itself.
  *
- * k log 2_hi needs no rounding: it is a multiple of z's last digit, nearly as large as z. */
-REEL_INLINE void reel_exp_f32_several(int n, const reel_vector_f32 *z, const reel_vector_f32 *integers, reel_vector_f32 *e)
+ * z - n log 2_hi / 8 needs no rounding, as both are multiples of z's last digit or of the constant's. n, added where the
+ * third bit of a mantissa is, adds the part of n / 8 behind the point to the number and the one before it to the exponent. */
+REEL_INLINE void reel_exp_f32_several(int vectors, const reel_vector_f32 *z, const reel_vector_f32 *integers, reel_vector_f32 *e)
 {
-    static const float tail[] = {0x1.1239c6p-7f, 0x1.5558bcp-5f, 0x1.555492p-3f, 0x1.fffffcp-2f};
+    static const float eighths[8] = {               /* c 2^(j / 8) - j / 8                         */
+        0x1.16747cp0f,         0x1.2fa848p0f - .125f, 0x1.4b2404p0f - .25f, 0x1.691c8ap0f - .375f,
+        0x1.89cb7cp0f - .5f,   0x1.ad6fb4p0f - .625f, 0x1.d44dbcp0f - .75f, 0x1.feb052p0f - .875f,
+    };
     reel_vector_f32 power[REEL_EXP_F32_MOST], r[REEL_EXP_F32_MOST], p[REEL_EXP_F32_MOST];
-    REEL_EXP_F32_EACH(j, n)
-        power[j] = reel_fma_f32(z[j], reel_spread_f32(REEL_EXP_F32_PER_LOG2), integers[j]);
-    REEL_EXP_F32_EACH(j, n) {
+    REEL_EXP_F32_EACH(j, vectors)
+        power[j] = reel_fma_f32(z[j], reel_spread_f32(8 * REEL_EXP_F32_PER_LOG2), integers[j]);
+    REEL_EXP_F32_EACH(j, vectors) {
         reel_vector_f32 k = power[j] - integers[j];
-        r[j] = reel_fused_f32(k, reel_spread_f32(-0x1.62e43p-1f), z[j]);
-        r[j] = reel_fma_f32(k, reel_spread_f32(0x1.05c61p-29f), r[j]);
-        power[j] = (reel_vector_f32)((reel_bits_f32)power[j] << 23);
-        p[j] = reel_spread_f32(0x1.6a415ep-10f);
+        r[j] = reel_fused_f32(k, reel_spread_f32(-0x1.62e43p-4f), z[j]);
+        r[j] = reel_fma_f32(k, reel_spread_f32(0x1.05c61p-32f), r[j]);
+        reel_bits_f32 n = (reel_bits_f32)power[j];
+        power[j] = (reel_vector_f32)((reel_bits_f32)reel_look_up_f32(eighths, n) + (n << 20));
     }
-    REEL_EXP_F32_EACH(step, 4)
-        REEL_EXP_F32_EACH(j, n)
-            p[j] = reel_fma_f32(p[j], r[j], reel_spread_f32(tail[step]));
-    REEL_EXP_F32_EACH(j, n)
+    REEL_EXP_F32_EACH(j, vectors)
+        p[j] = reel_fma_f32(r[j], reel_spread_f32(0x1.555556p-5f), reel_spread_f32(0x1.555cf2p-3f));
+    REEL_EXP_F32_EACH(j, vectors)
+        p[j] = reel_fma_f32(p[j], r[j], reel_spread_f32(0.5f));
+    REEL_EXP_F32_EACH(j, vectors)
         p[j] = reel_fma_f32(r[j] * r[j], p[j], r[j]);
-    REEL_EXP_F32_EACH(j, n)
+    REEL_EXP_F32_EACH(j, vectors)
         e[j] = reel_fma_f32(p[j], power[j], power[j]);
 }
 

@@ -107,6 +107,19 @@ REEL_INLINE reel_vector_f32 reel_fused_f32(reel_vector_f32 a, reel_vector_f32 b,
 #endif
 }
 
+/* table[at % 8] */
+REEL_INLINE reel_vector_f32 reel_look_up_f32(const float table[8], reel_bits_f32 at)
+{
+#if REEL_VECTOR_BYTES == 64
+    __m512 twice = _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_castps_pd(_mm256_loadu_ps(table))));
+    return (reel_vector_f32)_mm512_permutexvar_ps((__m512i)at, twice);
+#elif REEL_VECTOR_BYTES == 32
+    return (reel_vector_f32)_mm256_permutevar8x32_ps(_mm256_loadu_ps(table), (__m256i)at);
+#else
+    return (reel_vector_f32){table[at[0] % 8], table[at[1] % 8], table[at[2] % 8], table[at[3] % 8]};
+#endif
+}
+
 /* The lower half of the lanes, or the upper one, as doubles. */
 REEL_INLINE reel_vector reel_widen_f32(reel_vector_f32 x, int half)
 {
