@@ -74,14 +74,17 @@ static reel_pair below_unit(reel_vector z, double unit)
 static void all_of_row(float max, struct tally *tally)
 {
     const reel_vector_f32 integers = reel_exp_f32_integers(reel_spread_f32(max));
-    const double unit = reel_exp_f32_unit(reel_vector_of((double)integers[0]))[0];
+    const double unit = (double)(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT - integers[0]) / 8;
     for (uint64_t bits = 0; bits < 0x100000000u; bits += REEL_WIDTH_F32) {
         reel_vector_f32 z;
         for (int lane = 0; lane < REEL_WIDTH_F32; lane++)
             z[lane] = reel_f32_of_bits((uint32_t)(bits + (uint64_t)lane));
         reel_vector_f32 got = reel_exp_f32(z, integers);
-        for (int half = 0; half < 2; half++) {
-            reel_vector input = reel_widen_f32(z, half), e = reel_widen_f32(got, half);
+        float numbers[2][REEL_WIDTH_F32];
+        reel_put_f32(numbers[0], z);
+        reel_put_f32(numbers[1], got);
+        for (int at = 0; at < REEL_WIDTH_F32; at += REEL_WIDTH) {
+            reel_vector input = reel_load_f32(numbers[0] + at), e = reel_load_f32(numbers[1] + at);
             reel_pair exact = reel_pair_scale(reel_pair_exp(true, below_unit(input, unit)), reel_vector_of(2 * REEL_EXP_F32_CONSTANT));
             for (int lane = 0; lane < REEL_WIDTH; lane++) {
                 tally->wrong += isnan(input[lane]) && !isnan(e[lane]);

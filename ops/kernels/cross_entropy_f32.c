@@ -24,7 +24,7 @@ void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *
         reel_xent_f32_add_labels(at, xent_wants(job, REEL_XENT_LOSS), sums);
 }
 
-void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
+static void f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
 {
     if (xent_wants(job, REEL_XENT_SECOND))
         reel_xent_f32_second(at, rows);
@@ -34,11 +34,33 @@ void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, co
         reel_xent_f32_label_gradient(at, rows);
 }
 
+/* A last group that is not full reaches back over some numbers before, which are written once more. Their exponentials may
+ * lie where they are written. */
+void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
+{
+    const int back = at->count - REEL_LANES_F32;
+    float e[REEL_LANES_F32];
+    xent_f32_groups last = *at;
+    if (at->count % REEL_LANES_F32 != 0) {
+        memcpy(e, at->e + back, sizeof e);
+        last = (xent_f32_groups){.count = REEL_LANES_F32, .z = at->z + back, .e = e, .y = at->y ? at->y + back : NULL,
+                                 .v = at->v ? at->v + back : NULL, .out = at->out ? at->out + back : NULL,
+                                 .label_out = at->label_out ? at->label_out + back : NULL};
+    }
+    f32_write(job, at, rows);
+    if (last.count != at->count)
+        f32_write(job, &last, rows);
+}
+
 /* ---- What the loops need of each row ----------------------------------------------------------------------- */
 
-float reel_xent_f32_exp_largest(float max)
+void reel_xent_f32_find_largest(xent_f32_largest *largest)
 {
-    return reel_exp_f32_largest(reel_spread_f32(max))[0];
+    for (REEL_EACH_VECTOR_F32(i)) {
+        reel_vector_f32 rest;
+        reel_put_f32(largest->e + i, reel_exp_f32_largest(reel_numbers_f32(largest->max + i), &rest));
+        reel_put_f32(largest->e_rest + i, rest);
+    }
 }
 
 /* As the sum of two f32. */
@@ -152,21 +174,14 @@ REEL_INLINE reel_vector f32_others(const double *all, const double *others, reel
     return reel_select(x < 0x1p-11, reel_load(others) * per_largest, x);
 }
 
-/* e_m as it was summed, and what the sum is divided by, without that rounding error. */
-static void f32_find_largest(xent_rows *rows)
+/* What is summed is divided by e_m before it was rounded. */
+static void f32_take_largest(const xent_f32_largest *largest, int first, xent_rows *rows)
 {
-    float max[REEL_LANES_F32] = {0}, integers[REEL_LANES_F32], e[REEL_LANES_F32];
-    for (REEL_EACH_VECTOR(i))
-        reel_store_f32(max + i, reel_load(rows->max + i));
-    for (int i = 0; i < REEL_LANES; i += REEL_WIDTH_F32) {
-        reel_put_f32(integers + i, reel_exp_f32_integers(reel_numbers_f32(max + i)));
-        reel_put_f32(e + i, reel_exp_f32_largest(reel_numbers_f32(max + i)));
-    }
     for (REEL_EACH_VECTOR(i)) {
-        reel_vector unit = reel_exp_f32_unit(reel_load_f32(integers + i));
-        reel_vector minus_r = reel_multiply_subtract(unit, reel_vector_of(-REEL_LOG2), -reel_load(rows->max + i));
-        reel_store(rows->largest + i, reel_load_f32(e + i));
-        reel_store(rows->per_largest + i, reel_pair_exp(false, reel_pair_of(minus_r)).hi * (0x1p-64 / REEL_EXP_F32_CONSTANT));
+        reel_vector e = reel_load_f32(largest->e + first + i);
+        reel_store(rows->max + i, reel_load_f32(largest->max + first + i));
+        reel_store(rows->largest + i, e);
+        reel_store(rows->per_largest + i, 1 / (e + reel_load_f32(largest->e_rest + first + i)));
     }
 }
 
@@ -198,11 +213,11 @@ static void f32_take_sums(const reel_xent_job *job, const xent_f32_sums *lanes, 
 static const unsigned f32_quantity[XENT_F32_QUANTITIES] = {REEL_XENT_LOSS, REEL_XENT_GRADIENT,
                                                            REEL_XENT_LABEL_GRADIENT, REEL_XENT_SECOND};
 
-void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *lanes, int first, reel_xent_panel *panel,
-                          xent_rows *rows, xent_f32_unsuited *unsuited)
+void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *lanes, const xent_f32_largest *largest, int first,
+                          reel_xent_panel *panel, xent_rows *rows, xent_f32_unsuited *unsuited)
 {
     _Alignas(64) xent_sums sums;
-    f32_find_largest(rows);
+    f32_take_largest(largest, first, rows);
     f32_take_sums(job, lanes, first, rows, &sums);
     reel_xent_finish_rows(job, &sums, panel, rows);
     if (!f32_find_unsuited(job->quantity, &sums, panel, rows))

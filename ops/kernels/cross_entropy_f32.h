@@ -22,7 +22,7 @@
 
 #define reel_xent_f32_across          REEL_AT_LEVEL(reel_xent_f32_across)
 #define reel_xent_f32_along           REEL_AT_LEVEL(reel_xent_f32_along)
-#define reel_xent_f32_exp_largest     REEL_AT_LEVEL(reel_xent_f32_exp_largest)
+#define reel_xent_f32_find_largest    REEL_AT_LEVEL(reel_xent_f32_find_largest)
 #define reel_xent_f32_finish          REEL_AT_LEVEL(reel_xent_f32_finish)
 #define reel_xent_f32_lanes           REEL_AT_LEVEL(reel_xent_f32_lanes)
 #define reel_xent_f32_row_alone       REEL_AT_LEVEL(reel_xent_f32_row_alone)
@@ -31,6 +31,7 @@
 #define reel_xent_f32_write           REEL_AT_LEVEL(reel_xent_f32_write)
 #define reel_xent_f32_add_classes     REEL_AT_LEVEL(reel_xent_f32_add_classes)
 #define reel_xent_f32_largest         REEL_AT_LEVEL(reel_xent_f32_largest)
+#define reel_xent_f32_exponentials    REEL_AT_LEVEL(reel_xent_f32_exponentials)
 #define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
 #define reel_xent_f32_add_others      REEL_AT_LEVEL(reel_xent_f32_add_others)
 #define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
@@ -63,21 +64,31 @@ typedef struct xent_f32_rows {
     float mean[2][REEL_LANES_F32];                  /* sum p v                                     */
 } xent_f32_rows;
 
+/* The largest logit of each row, its exponential as it is summed, and what rounding took from that. */
+typedef struct xent_f32_largest {
+    float max[REEL_LANES_F32], e[REEL_LANES_F32], e_rest[REEL_LANES_F32];
+} xent_f32_largest;
+
 /* Where the groups lie. NULL: not there, or not wanted. */
 typedef struct xent_f32_groups {
-    int          groups;
+    int          count;                             /* numbers: no less than sixteen; the last group may not be full */
     const float *z, *y, *v;
     float       *e;                                 /* exponentials: from the sums for the results */
     float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
     int64_t      fetch;                             /* 0, or where the next row is to be fetched from: so far behind */
 } xent_f32_groups;
 
-/* ---- cross_entropy_f32_loops.c: over groups. Sums are added to. ---------------------------------------- */
+/* ---- cross_entropy_f32_loops.c: over groups ------------------------------------------------------------ */
 
-void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32]);
+void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32]);           /* and max    */
+void reel_xent_f32_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32]);
+
+/* Sums are added to. */
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
-void reel_xent_f32_add_others(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
+void reel_xent_f32_add_others(const xent_f32_groups *at, const float largest[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
+
+/* Results, of whole groups. */
 void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y), or u S p */
 void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);   /* u (-log p)   */
 void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows);           /* u S p (v - sum p v) */
@@ -97,19 +108,16 @@ typedef struct xent_f32_unsuited {
     unsigned rows[XENT_F32_QUANTITIES];
 } xent_f32_unsuited;
 
-/* The exponential of a row's largest logit, in units. */
-float reel_xent_f32_exp_largest(float max);
+/* e and e_rest, of max. */
+void reel_xent_f32_find_largest(xent_f32_largest *largest);
 
-/* Whether XENT_F32_OTHERS is wanted beside XENT_F32_ALL: it is used where x < 2^-11. The largest exponential is less than
- * c 2^0.51 2^64. */
-static inline bool xent_f32_is_confident(double all, float max)
-{
-    return all < 0x1.9p64 && all < (double)reel_xent_f32_exp_largest(max) * (1 + 0x1p-10);
-}
+/* A row is confident, and XENT_F32_OTHERS wanted beside XENT_F32_ALL, if all exponentials are so little more than the
+ * largest. XENT_F32_OTHERS is used where x < 2^-11. */
+#define XENT_F32_CONFIDENT (1 + 0x1p-10)
 
-/* From the sums of a panel's rows, in lanes `first` on, and their largest logits in `rows`, to what each row needs. */
-void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, int first, reel_xent_panel *panel,
-                          xent_rows *rows, xent_f32_unsuited *unsuited);
+/* From the sums of a panel's rows, in lanes `first` on, and their largest logits to what each row needs. */
+void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, const xent_f32_largest *largest, int first,
+                          reel_xent_panel *panel, xent_rows *rows, xent_f32_unsuited *unsuited);
 
 /* Eight rows' numbers for lanes `first` on; and one of these rows' for all lanes. */
 void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int first, xent_f32_rows *lanes);

@@ -174,37 +174,37 @@ static void across_write(const reel_xent_job *job, const reel_xent_panel panel[2
         across_turn(job, panel, xent_f32_label_out(job), at->label_out, true);
 }
 
-static bool across_is_any_confident(const float max[REEL_LANES_F32], const xent_f32_sums *sums)
+static bool across_is_any_confident(const xent_f32_largest *largest, const xent_f32_sums *sums)
 {
-    bool any = false;
-    for (int lane = 0; lane < REEL_LANES_F32 && !any; lane++)
-        any = xent_f32_is_confident(sums->of[XENT_F32_ALL][lane], max[lane]);
-    return any;
+    unsigned confident = 0;
+    for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
+        confident |= reel_mask_bits(reel_load(sums->of[XENT_F32_ALL] + lane) <
+                                    reel_load_f32(largest->e + lane) * XENT_F32_CONFIDENT);
+    return confident != 0;
 }
 
 void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xent_f32_unsuited unsuited[2])
 {
     _Alignas(64) xent_f32_sums sums;
+    _Alignas(64) xent_f32_largest largest;
     _Alignas(64) xent_rows rows[2];
     _Alignas(64) float room[ACROSS_NUMBERS];
-    float max[REEL_LANES_F32];
-    const int64_t size = job->classes * REEL_LANES_F32;
-    xent_f32_groups at = {.groups = (int)job->classes, .e = room, .out = room + size, .label_out = room + 2 * size};
+    const int size = (int)job->classes * REEL_LANES_F32;
+    xent_f32_groups at = {.count = size, .e = room, .out = room + size, .label_out = room + 2 * size};
     at.z = across_turn(job, panel, REEL_XENT_LOGITS, room + 3 * size, false);
     at.y = across_turn(job, panel, REEL_XENT_LABELS, room + 4 * size, false);
     at.v = across_turn(job, panel, REEL_XENT_DIRECTION, room + 5 * size, false);
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        max[lane] = -INFINITY;
+        largest.max[lane] = -INFINITY;
     reel_xent_f32_no_sums(&sums);
-    reel_xent_f32_largest(at.z, at.groups, max);
-    reel_xent_f32_add_classes(job, &at, max, &sums);
-    if (across_is_any_confident(max, &sums))
-        reel_xent_f32_add_others(&at, max, &sums);
+    reel_xent_f32_largest(at.z, size, largest.max);
+    reel_xent_f32_find_largest(&largest);
+    reel_xent_f32_add_classes(job, &at, largest.max, &sums);
+    if (across_is_any_confident(&largest, &sums))
+        reel_xent_f32_add_others(&at, largest.e, &sums);
     for (int p = 0; p < 2; p++) {
-        for (int r = 0; r < REEL_XENT_ROWS; r++)
-            rows[p].max[r] = (double)max[p * REEL_XENT_ROWS + r];
         across_add_labels(&panel[p], p * REEL_XENT_ROWS, &at, &sums);
-        reel_xent_f32_finish(job, &sums, p * REEL_XENT_ROWS, &panel[p], &rows[p], &unsuited[p]);
+        reel_xent_f32_finish(job, &sums, &largest, p * REEL_XENT_ROWS, &panel[p], &rows[p], &unsuited[p]);
     }
     if (job->array[REEL_XENT_OUT].data)
         across_write(job, panel, rows, &at);

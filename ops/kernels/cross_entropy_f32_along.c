@@ -8,9 +8,14 @@
 #include <float.h>
 #include <string.h>
 
-enum { ALONG_TILE = 1024, ALONG_APART = ALONG_TILE / REEL_XENT_ROWS };
+enum {
+    ALONG_TILE  = 1024,                             /* classes                                     */
+    ALONG_APART = ALONG_TILE / REEL_XENT_ROWS,      /* ... of each of eight rows                   */
+    ALONG_PLACE = ALONG_APART + REEL_LANES_F32,     /* room for them, and for up to a group more   */
+    ALONG_ROOM  = ALONG_PLACE * REEL_XENT_ROWS
+};
 
-/* Some classes: whole groups, or at the end what is left, fewer than sixteen. */
+/* Some classes: at least sixteen, unless there are no more. */
 typedef struct along_stretch {
     int64_t first;
     int     count;
@@ -19,7 +24,7 @@ typedef struct along_stretch {
 /* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight; and for the exponentials, of
  * whole rows where they fit. Those of a row that is too long for that are kept where its results will be. */
 typedef struct along_room {
-    float z[ALONG_TILE], y[ALONG_TILE], v[ALONG_TILE], out[ALONG_TILE], label_out[ALONG_TILE];
+    float z[ALONG_ROOM], y[ALONG_ROOM], v[ALONG_ROOM], out[ALONG_ROOM], label_out[ALONG_ROOM];
     float e[REEL_XENT_KEPT_F32];
 } along_room;
 
@@ -32,7 +37,8 @@ typedef struct along_panel {
     bool                   kept;                    /* exponentials, from the sums for the results: in the room */
     bool                   kept_in_out;             /* ... where the results will be               */
     along_room            *room;
-    float                  max[REEL_XENT_ROWS], label_e[REEL_XENT_ROWS];
+    xent_f32_largest       largest;                 /* a lane for each row                         */
+    float                  label_e[REEL_XENT_ROWS];
 } along_panel;
 
 /* ---- Stretches ------------------------------------------------------------------------------------------- */
@@ -41,9 +47,9 @@ typedef struct along_panel {
 static bool along_next(const along_panel *at, along_stretch *s)
 {
     s->first += s->count;
-    int64_t left = at->job->classes - s->first, whole = left - left % REEL_LANES_F32;
+    int64_t left = at->job->classes - s->first;
     int most = at->apart ? ALONG_APART : ALONG_TILE;
-    s->count = (int)(whole == 0 ? left : whole < most ? whole : most);
+    s->count = (int)(left < most + REEL_LANES_F32 ? left : most);
     return left > 0;
 }
 
@@ -66,9 +72,10 @@ static int along_counting(const along_panel *at, int row)
     return row;
 }
 
-static int along_groups(along_stretch s)
+/* Numbers that the loops are given: a group, at least. */
+static int along_count(along_stretch s)
 {
-    return (s.count + REEL_LANES_F32 - 1) / REEL_LANES_F32;
+    return s.count < REEL_LANES_F32 ? REEL_LANES_F32 : s.count;
 }
 
 static char *along_start(const along_panel *at, enum reel_xent_operand which, int row, int64_t class)
@@ -79,12 +86,12 @@ static char *along_start(const along_panel *at, enum reel_xent_operand which, in
 
 static bool along_lies_well(const along_panel *at, enum reel_xent_operand which, along_stretch s)
 {
-    return at->job->array[which].step == 1 && s.count % REEL_LANES_F32 == 0;
+    return at->job->array[which].step == 1 && s.count >= REEL_LANES_F32;
 }
 
 static float *along_place(const along_panel *at, float *room, int row)
 {
-    return at->apart ? room + row * ALONG_APART : room;
+    return at->apart ? room + row * ALONG_PLACE : room;
 }
 
 /* From memory into the room, or back: all rows in hand, sixteen classes of each in turn. */
@@ -105,14 +112,14 @@ static void along_copy(const along_panel *at, enum reel_xent_operand which, alon
         }
 }
 
-/* Into the room what cannot be used where it lies, with the last group filled up. */
+/* Into the room what cannot be used where it lies; a group that is not full is filled up. */
 static void along_gather(const along_panel *at, enum reel_xent_operand which, along_stretch s, float filling, float *room)
 {
     if (!at->job->array[which].data || along_lies_well(at, which, s))
         return;
     along_copy(at, which, s, room, false);
     for (ALONG_EACH_ROW(row, at))
-        for (int i = s.count; i < along_groups(s) * REEL_LANES_F32; i++)
+        for (int i = s.count; i < along_count(s); i++)
             along_place(at, room, row)[i] = filling;
 }
 
@@ -136,10 +143,10 @@ static float *along_floats(const along_panel *at, enum reel_xent_operand which, 
 static xent_f32_groups along_operands(const along_panel *at, int row, along_stretch s)
 {
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
-    int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_APART : 0;
+    int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
     bool in_out = at->kept_in_out && along_lies_well(at, REEL_XENT_OUT, s);
-    return (xent_f32_groups){.groups = along_groups(s), .e = in_out ? out : at->room->e + kept,
+    return (xent_f32_groups){.count = along_count(s), .e = in_out ? out : at->room->e + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                              .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
@@ -157,19 +164,16 @@ static void along_find_largest(along_panel *at)
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
         for (ALONG_EACH_ROW(row, at))
-            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), along_groups(s), lanes[row]);
+            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), along_count(s), lanes[row]);
     }
-    for (ALONG_EACH_ROW(row, at)) {
-        at->max[row] = lanes[row][0];
-        for (int lane = 1; lane < REEL_LANES_F32; lane++)
-            at->max[row] = lanes[row][lane] > at->max[row] ? lanes[row][lane] : at->max[row];
-    }
+    for (ALONG_EACH_ROW(row, at))
+        at->largest.max[row] = reel_largest_f32(lanes[row]);
 }
 
-static void along_spread_max(const along_panel *at, int row, float max[REEL_LANES_F32])
+static void along_spread(float x, float lanes[REEL_LANES_F32])
 {
-    for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        max[lane] = at->max[row];
+    for (REEL_EACH_VECTOR_F32(i))
+        reel_put_f32(lanes + i, reel_spread_f32(x));
 }
 
 /* Adds to the row's lanes; an integer label is the row's whole sum. */
@@ -178,7 +182,7 @@ static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f3
     xent_f32_groups operands = along_operands(at, row, s);
     operands.fetch = at->kept ? at->job->classes : operands.y ? s.count : 0;   /* a long row's logits are in the cache */
     float max[REEL_LANES_F32];
-    along_spread_max(at, row, max);
+    along_spread(at->largest.max[row], max);
     reel_xent_f32_add_classes(at->job, &operands, max, lanes);
     int64_t label = at->panel->label[row] - s.first;
     if (label < 0 || label >= s.count)
@@ -191,11 +195,8 @@ static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f3
 /* The exponentials of a stretch once more, if they were not kept. */
 static void along_find_exponentials(const along_panel *at, const float max[REEL_LANES_F32], const xent_f32_groups *operands)
 {
-    xent_f32_sums again;
-    if (at->kept || at->kept_in_out)
-        return;
-    reel_xent_f32_no_sums(&again);
-    reel_xent_f32_add_exponentials(operands, max, &again);
+    if (!at->kept && !at->kept_in_out)
+        reel_xent_f32_exponentials(operands, max);
 }
 
 /* As a tree. */
@@ -207,35 +208,14 @@ static double along_join(const double lanes[REEL_LANES_F32])
     return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
-/* Of one row. */
-static double along_sum_others(const along_panel *at, int row)
-{
-    xent_f32_sums lanes;
-    float max[REEL_LANES_F32];
-    along_spread_max(at, row, max);
-    reel_xent_f32_no_sums(&lanes);
-    for (along_stretch s = {0, 0}; along_next(at, &s);) {
-        if (!at->kept)
-            along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
-        xent_f32_groups operands = along_operands(at, row, s);
-        operands.v = NULL;
-        along_find_exponentials(at, max, &operands);
-        reel_xent_f32_add_others(&operands, max, &lanes);
-    }
-    return along_join(lanes.of[XENT_F32_OTHERS]);
-}
-
 static void along_join_row(const along_panel *at, int row, const xent_f32_sums *lanes, xent_f32_sums *sums)
 {
-    double all = along_join(lanes->of[XENT_F32_ALL]);
-    sums->of[XENT_F32_ALL][row] = all;
+    sums->of[XENT_F32_ALL][row] = along_join(lanes->of[XENT_F32_ALL]);
     if (at->job->array[REEL_XENT_LABELS].data)
         for (int kind = XENT_F32_LABELS; kind <= XENT_F32_LABELS_Z; kind++)
             sums->of[kind][row] = along_join(lanes->of[kind]);
     if (at->job->array[REEL_XENT_DIRECTION].data)
         sums->of[XENT_F32_ALL_V][row] = along_join(lanes->of[XENT_F32_ALL_V]);
-    if (xent_f32_is_confident(all, at->max[row]))
-        sums->of[XENT_F32_OTHERS][row] = along_sum_others(at, row);
 }
 
 static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
@@ -250,6 +230,33 @@ static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
     }
     for (ALONG_EACH_ROW(row, at))
         along_join_row(at, row, &lanes[row], sums);
+}
+
+static double along_sum_others(const along_panel *at, int row)
+{
+    xent_f32_sums lanes;
+    float max[REEL_LANES_F32], e[REEL_LANES_F32];
+    along_spread(at->largest.max[row], max);
+    along_spread(at->largest.e[row], e);
+    reel_xent_f32_no_sums(&lanes);
+    for (along_stretch s = {0, 0}; along_next(at, &s);) {
+        if (!at->kept)
+            along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
+        xent_f32_groups operands = along_operands(at, row, s);
+        along_find_exponentials(at, max, &operands);
+        reel_xent_f32_add_others(&operands, e, &lanes);
+    }
+    return along_join(lanes.of[XENT_F32_OTHERS]);
+}
+
+/* Of confident rows. */
+static void along_add_others(along_panel *at, xent_f32_sums *sums)
+{
+    reel_xent_f32_find_largest(&at->largest);
+    for (at->end = 0; along_next_rows(at);)
+        for (ALONG_EACH_ROW(row, at))
+            if (sums->of[XENT_F32_ALL][row] < (double)at->largest.e[row] * XENT_F32_CONFIDENT)
+                sums->of[XENT_F32_OTHERS][row] = along_sum_others(at, row);
 }
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
@@ -324,9 +331,8 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
         along_find_largest(&at);
         along_sum_rows(&at, &sums);
     }
-    for (int row = 0; row < REEL_LANES; row++)
-        rows.max[row] = (double)at.max[row];
-    reel_xent_f32_finish(job, &sums, 0, panel, &rows, unsuited);
+    along_add_others(&at, &sums);
+    reel_xent_f32_finish(job, &sums, &at.largest, 0, panel, &rows, unsuited);
     if (job->array[REEL_XENT_OUT].data)
         along_write(&at, &rows);
 }

@@ -4,12 +4,15 @@
 
 #include <float.h>
 
-/* for (LOOPS_EACH_GROUP(at, i, groups)): lanes i ... of each group. */
-#define LOOPS_EACH_GROUP(at, i, groups)                                                                                \
-    int64_t at = (i), end_ = (int64_t)(groups) * REEL_LANES_F32; at < end_; at += REEL_LANES_F32
+/* for (LOOPS_EACH_GROUP(at, i, count)): lanes i ... of each whole group. */
+#define LOOPS_EACH_GROUP(at, i, count)                                                                                 \
+    int64_t at = (i), end_ = (count); at + REEL_LANES_F32 - (i) <= end_; at += REEL_LANES_F32
 
 /* LOOPS_EACH_HALF(half): of a vector, as doubles. */
 #define LOOPS_EACH_HALF(half) _Pragma("GCC unroll 2") for (int half = 0; half < 2; half++)
+
+/* for (LOOPS_EACH_DOUBLES(i)): of sixteen lanes, as many as a vector of doubles has. */
+#define LOOPS_EACH_DOUBLES(i) int i = 0; i < REEL_LANES_F32; i += REEL_WIDTH
 
 /* The loops work on copies of what their arguments point to: else compilers would read the pointers anew for each vector,
  * as one that was stored could have changed them. */
@@ -19,35 +22,20 @@ REEL_INLINE reel_vector_f32 loops_all(const float lanes[REEL_LANES_F32], int i)
     return reel_numbers_f32(lanes + i);
 }
 
-/* ---- Sums ------------------------------------------------------------------------------------------------ */
+/* ---- Exponentials ---------------------------------------------------------------------------------------- */
 
 /* In two chains, as one would wait for itself. */
-void reel_xent_f32_largest(const float *z, int groups, float max[REEL_LANES_F32])
+void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
 {
+    const int64_t last = count - REEL_LANES_F32;
     for (REEL_EACH_VECTOR_F32(i)) {
         reel_vector_f32 even = loops_all(max, i), odd = even;
-        int64_t at = i, end = (int64_t)groups * REEL_LANES_F32;
-        for (; at + REEL_LANES_F32 < end; at += 2 * REEL_LANES_F32) {
-            even = reel_larger_f32(reel_numbers_f32(z + at), even);
-            odd = reel_larger_f32(reel_numbers_f32(z + at + REEL_LANES_F32), odd);
+        for (int64_t at = 0; at <= last; at += 2 * REEL_LANES_F32) {
+            even = reel_larger_f32(reel_numbers_f32(z + at + i), even);
+            odd = reel_larger_f32(reel_numbers_f32(z + (at + REEL_LANES_F32 < last ? at + REEL_LANES_F32 : last) + i), odd);
         }
-        if (at < end)
-            even = reel_larger_f32(reel_numbers_f32(z + at), even);
         reel_put_f32(max + i, reel_larger_f32(even, odd));
     }
-}
-
-/* Two doubles' vectors of sums from and to memory. */
-REEL_INLINE void loops_take(const double *sum, reel_vector total[2])
-{
-    LOOPS_EACH_HALF(half)
-        total[half] = reel_load(sum + half * REEL_WIDTH);
-}
-
-REEL_INLINE void loops_give(double *sum, const reel_vector total[2])
-{
-    LOOPS_EACH_HALF(half)
-        reel_store(sum + half * REEL_WIDTH, total[half]);
 }
 
 /* While the exponentials keep the CPU busy, what comes next is fetched: the numbers at the same place that they do not
@@ -74,12 +62,11 @@ enum { LOOPS_VECTORS = REEL_LANES_F32 / REEL_WIDTH_F32, LOOPS_TOGETHER = 4 / LOO
 /* Of all sixteen lanes, for the exponentials. */
 typedef struct loops_lanes {
     reel_vector_f32 least[LOOPS_VECTORS], integers[LOOPS_VECTORS];
-    reel_vector     all[2 * LOOPS_VECTORS], all_v[2 * LOOPS_VECTORS];
 } loops_lanes;
 
 /* A logit is taken for one so far below the largest that neither sums nor gradients show it, if it is below that
  * (`least`): -inf, too. */
-REEL_INLINE void loops_exponentials_of(bool with_v, int groups, const xent_f32_groups *at, int64_t k, loops_lanes *lanes)
+REEL_INLINE void loops_exponentials_of(int groups, const xent_f32_groups *at, int64_t k, const loops_lanes *lanes)
 {
     const int vectors = groups * LOOPS_VECTORS;
     reel_vector_f32 z[REEL_EXP_F32_MOST], integers[REEL_EXP_F32_MOST], e[REEL_EXP_F32_MOST];
@@ -88,95 +75,104 @@ REEL_INLINE void loops_exponentials_of(bool with_v, int groups, const xent_f32_g
         integers[j] = lanes->integers[j % LOOPS_VECTORS];
     }
     reel_exp_f32_several(vectors, z, integers, e);
-    REEL_EXP_F32_EACH(j, vectors) {
+    REEL_EXP_F32_EACH(j, vectors)
         reel_put_f32(at->e + k + j * REEL_WIDTH_F32, e[j]);
-        LOOPS_EACH_HALF(half) {
-            const int in = 2 * (j % LOOPS_VECTORS) + half;
-            reel_vector wide = reel_widen_f32(e[j], half);
-            lanes->all[in] += wide;
-            if (with_v)
-                lanes->all_v[in] = reel_multiply_add(
-                    wide, reel_load_f32(at->v + k + j * REEL_WIDTH_F32 + half * REEL_WIDTH), lanes->all_v[in]);
-        }
-    }
 }
 
-REEL_INLINE void loops_add_exponentials(bool with_v, const xent_f32_groups *groups, const float *max, xent_f32_sums *sums)
+/* The last groups reach back over some before: to find these again costs less than to find fewer. */
+void reel_xent_f32_exponentials(const xent_f32_groups *groups, const float max[REEL_LANES_F32])
 {
     const xent_f32_groups at = *groups, next = loops_next(groups);
-    const int64_t end = (int64_t)at.groups * REEL_LANES_F32, step = LOOPS_TOGETHER * REEL_LANES_F32;
+    const int64_t step = LOOPS_TOGETHER * REEL_LANES_F32, last = at.count - step;
     loops_lanes lanes;
     REEL_EXP_F32_EACH(j, LOOPS_VECTORS) {
         lanes.least[j] = loops_all(max, j * REEL_WIDTH_F32) + REEL_EXP_F32_LEAST;
         lanes.integers[j] = reel_exp_f32_integers(loops_all(max, j * REEL_WIDTH_F32));
-        loops_take(sums->of[XENT_F32_ALL] + j * REEL_WIDTH_F32, lanes.all + 2 * j);
-        loops_take(sums->of[XENT_F32_ALL_V] + j * REEL_WIDTH_F32, lanes.all_v + 2 * j);
     }
-    int64_t k = 0;
-    for (; LOOPS_TOGETHER > 1 && k + step <= end; k += step) {
+    for (int64_t k = 0; k < at.count && last >= 0; k += step) {
         for (int64_t line = k; line < k + step && at.fetch; line += REEL_LANES_F32)
             loops_fetch(&next, line);
-        loops_exponentials_of(with_v, LOOPS_TOGETHER, &at, k, &lanes);
+        loops_exponentials_of(LOOPS_TOGETHER, &at, k < last ? k : last, &lanes);
     }
-    for (; k < end; k += REEL_LANES_F32)
-        loops_exponentials_of(with_v, 1, &at, k, &lanes);
-    REEL_EXP_F32_EACH(j, LOOPS_VECTORS) {
-        loops_give(sums->of[XENT_F32_ALL] + j * REEL_WIDTH_F32, lanes.all + 2 * j);
-        loops_give(sums->of[XENT_F32_ALL_V] + j * REEL_WIDTH_F32, lanes.all_v + 2 * j);
+    for (int64_t k = 0; k < at.count && last < 0 && LOOPS_TOGETHER > 1; k += REEL_LANES_F32)
+        loops_exponentials_of(1, &at, k < at.count - REEL_LANES_F32 ? k : at.count - REEL_LANES_F32, &lanes);
+}
+
+/* ---- Sums ------------------------------------------------------------------------------------------------ */
+
+/* The last group, which is not full: filled up with zeros. */
+static void loops_fill(const float *from, int count, float room[REEL_LANES_F32])
+{
+    const int whole = count - count % REEL_LANES_F32;
+    for (REEL_EACH_VECTOR_F32(i))
+        reel_put_f32(room + i, reel_some_f32(from + whole + i, count - whole - i));
+}
+
+/* a, and perhaps a b. */
+REEL_INLINE void loops_add(bool with_b, int64_t count, const float *a, const float *b, double *sum, double *sum_b)
+{
+    for (REEL_EACH_VECTOR_F32(i)) {
+        reel_vector total[2], total_b[2];
+        LOOPS_EACH_HALF(half) {
+            total[half] = reel_load(sum + i + half * REEL_WIDTH);
+            total_b[half] = reel_load(sum_b + i + half * REEL_WIDTH);
+        }
+        for (LOOPS_EACH_GROUP(k, i, count))
+            LOOPS_EACH_HALF(half) {
+                reel_vector x = reel_load_f32(a + k + half * REEL_WIDTH);
+                total[half] += x;
+                if (with_b)
+                    total_b[half] = reel_multiply_add(x, reel_load_f32(b + k + half * REEL_WIDTH), total_b[half]);
+            }
+        LOOPS_EACH_HALF(half) {
+            reel_store(sum + i + half * REEL_WIDTH, total[half]);
+            if (with_b)
+                reel_store(sum_b + i + half * REEL_WIDTH, total_b[half]);
+        }
     }
+}
+
+static void loops_add_all(int count, const float *a, const float *b, double *sum, double *sum_b)
+{
+    float rest[REEL_LANES_F32], rest_b[REEL_LANES_F32];
+    if (b)
+        loops_add(true, count, a, b, sum, sum_b);
+    else
+        loops_add(false, count, a, a, sum, sum);
+    if (count % REEL_LANES_F32 == 0)
+        return;
+    loops_fill(a, count, rest);
+    loops_fill(b ? b : a, count, rest_b);
+    loops_add_all(REEL_LANES_F32, rest, b ? rest_b : NULL, sum, sum_b);
 }
 
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums)
 {
-    if (at->v)
-        loops_add_exponentials(true, at, max, sums);
-    else
-        loops_add_exponentials(false, at, max, sums);
-}
-
-void reel_xent_f32_add_others(const xent_f32_groups *groups, const float lanes_max[REEL_LANES_F32], xent_f32_sums *sums)
-{
-    const xent_f32_groups at = *groups;
-    for (REEL_EACH_VECTOR_F32(i)) {
-        const reel_vector_f32 largest = reel_exp_f32_largest(loops_all(lanes_max, i));
-        reel_vector others[2];
-        loops_take(sums->of[XENT_F32_OTHERS] + i, others);
-        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
-            reel_vector_f32 e = reel_numbers_f32(at.e + k);
-            e = reel_unless_f32(reel_equal_f32(e, largest), e);
-            LOOPS_EACH_HALF(half)
-                others[half] += reel_widen_f32(e, half);
-        }
-        loops_give(sums->of[XENT_F32_OTHERS] + i, others);
-    }
-}
-
-REEL_INLINE void loops_add_labels(bool with_z, const xent_f32_groups *groups, xent_f32_sums *sums, int i)
-{
-    const xent_f32_groups at = *groups;
-    reel_vector labels[2], labels_z[2];
-    loops_take(sums->of[XENT_F32_LABELS] + i, labels);
-    if (with_z)
-        loops_take(sums->of[XENT_F32_LABELS_Z] + i, labels_z);
-    for (LOOPS_EACH_GROUP(k, i, at.groups))
-        LOOPS_EACH_HALF(half) {
-            reel_vector y = reel_load_f32(at.y + k + half * REEL_WIDTH);
-            labels[half] += y;
-            if (with_z)
-                labels_z[half] = reel_multiply_add(y, reel_load_f32(at.z + k + half * REEL_WIDTH), labels_z[half]);
-        }
-    loops_give(sums->of[XENT_F32_LABELS] + i, labels);
-    if (with_z)
-        loops_give(sums->of[XENT_F32_LABELS_Z] + i, labels_z);
+    reel_xent_f32_exponentials(at, max);
+    loops_add_all(at->count, at->e, at->v, sums->of[XENT_F32_ALL], sums->of[XENT_F32_ALL_V]);
 }
 
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums)
 {
-    for (REEL_EACH_VECTOR_F32(i))
-        if (with_z)
-            loops_add_labels(true, at, sums, i);
-        else
-            loops_add_labels(false, at, sums, i);
+    loops_add_all(at->count, at->y, with_z ? at->z : NULL, sums->of[XENT_F32_LABELS], sums->of[XENT_F32_LABELS_Z]);
+}
+
+void reel_xent_f32_add_others(const xent_f32_groups *at, const float largest[REEL_LANES_F32], xent_f32_sums *sums)
+{
+    float rest[REEL_LANES_F32];
+    for (LOOPS_EACH_DOUBLES(i)) {
+        reel_vector others = reel_load(sums->of[XENT_F32_OTHERS] + i), most = reel_load_f32(largest + i);
+        for (LOOPS_EACH_GROUP(k, i, at->count)) {
+            reel_vector e = reel_load_f32(at->e + k);
+            others += reel_choose(reel_lanes_equal(e, most), (reel_vector){0}, e);
+        }
+        reel_store(sums->of[XENT_F32_OTHERS] + i, others);
+    }
+    if (at->count % REEL_LANES_F32 == 0)
+        return;
+    loops_fill(at->e, at->count, rest);
+    xent_f32_groups last = {.count = REEL_LANES_F32, .e = rest};
+    reel_xent_f32_add_others(&last, largest, sums);
 }
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
@@ -190,7 +186,7 @@ REEL_INLINE void loops_gradient(bool with_y, bool confident, const xent_f32_grou
     const reel_vector_f32 slope = loops_all(rows->slope[0], i), slope_rest = loops_all(rows->slope[1], i);
     const reel_vector_f32 top = loops_all(rows->top[0], i), top_rest = loops_all(rows->top[1], i);
     const reel_vector_f32 fall = loops_all(rows->fall, i), largest = loops_all(rows->largest, i);
-    for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+    for (LOOPS_EACH_GROUP(k, i, at.count)) {
         reel_vector_f32 e = reel_numbers_f32(at.e + k), y = with_y ? -reel_numbers_f32(at.y + k) : (reel_vector_f32){0};
         reel_vector_f32 rest = with_y ? reel_fma_f32(y, u_rest, e * slope_rest) : e * slope_rest;
         reel_vector_f32 result = reel_fused_f32(e, slope, rest);
@@ -224,14 +220,13 @@ void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows
 void reel_xent_f32_label_gradient(const xent_f32_groups *groups, const xent_f32_rows *rows)
 {
     const xent_f32_groups at = *groups;
-    for (REEL_EACH_VECTOR(i))
-        for (int lane = i; lane < REEL_LANES_F32; lane += REEL_LANES) {
-            const reel_vector max = reel_load_f32(rows->max + lane);
-            const reel_vector log = reel_load_f32(rows->log[0] + lane) + reel_load_f32(rows->log[1] + lane);
-            const reel_vector u = reel_load_f32(rows->upstream[0] + lane) + reel_load_f32(rows->upstream[1] + lane);
-            for (LOOPS_EACH_GROUP(k, lane, at.groups))
-                reel_store_f32(at.label_out + k, ((max - reel_load_f32(at.z + k)) + log) * u);
-        }
+    for (LOOPS_EACH_DOUBLES(i)) {
+        const reel_vector max = reel_load_f32(rows->max + i);
+        const reel_vector log = reel_load_f32(rows->log[0] + i) + reel_load_f32(rows->log[1] + i);
+        const reel_vector u = reel_load_f32(rows->upstream[0] + i) + reel_load_f32(rows->upstream[1] + i);
+        for (LOOPS_EACH_GROUP(k, i, at.count))
+            reel_store_f32(at.label_out + k, ((max - reel_load_f32(at.z + k)) + log) * u);
+    }
 }
 
 /* u S p (v - sum p v). A huge v could show exponentials that are less than the least. */
@@ -242,7 +237,7 @@ void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *ro
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
         const reel_vector_f32 max = loops_all(rows->max, i), slope = loops_all(rows->slope[0], i);
         const reel_vector_f32 least = reel_exp_f32(max + REEL_EXP_F32_LEAST, reel_exp_f32_integers(max));
-        for (LOOPS_EACH_GROUP(k, i, at.groups)) {
+        for (LOOPS_EACH_GROUP(k, i, at.count)) {
             reel_vector_f32 e = reel_numbers_f32(at.e + k), from = (reel_numbers_f32(at.v + k) - mean) - mean_rest;
             reel_put_f32(at.out + k, reel_where_f32(reel_less_f32(least, e), e * slope) * from);
         }

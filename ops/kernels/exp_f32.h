@@ -18,7 +18,7 @@
 #define REEL_EXP_F32_INTEGERS  0x1.8p23f            /* what is added to it is rounded to an integer */
 #define REEL_EXP_F32_UNIT      64
 #define REEL_EXP_F32_PER_LOG2  0x1.715476p0f        /* 1 / log 2                                   */
-#define REEL_EXP_F32_CONSTANT  0x1.16747bf7c5b82p0  /* c                                           */
+#define REEL_EXP_F32_CONSTANT  0x1.16747bf7c5b82p0  /* c, for tests                                */
 
 /* What is added to 8 z / log 2, to give in the low bits n and the exponent of the unit that goes with the row's largest
  * logit. */
@@ -29,30 +29,25 @@ REEL_INLINE reel_vector_f32 reel_exp_f32_integers(reel_vector_f32 max)
     return reel_spread_f32(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT) - 8 * exponent;
 }
 
-/* The exponent of the unit, of what is given by that: K. */
-REEL_INLINE reel_vector reel_exp_f32_unit(reel_vector integers)
-{
-    return (reel_vector_of((double)(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT)) - integers) * 0.125;
-}
-
 /* for (REEL_EXP_F32_EACH(j, n)) */
 #define REEL_EXP_F32_EACH(j, n) _Pragma("GCC unroll 8") for (int j = 0; j < (n); j++)
 
 enum { REEL_EXP_F32_MOST = 8 };                     /* vectors                                     */
 
-/* e^z in units, for |max| < 2^18 and z from max + REEL_EXP_F32_LEAST to max: good to 0.62 units in the last place
- * (measured over all z of some rows). A NaN stays one. Of several vectors, as each step waits for the one before: a CPU
- * does not look far enough ahead to find the next vector by itself.
+/* Of e^z in units the power of two and of its root, and what e^z is larger by: a part p of it. For |max| < 2^18 and z from
+ * max + REEL_EXP_F32_LEAST to max; a NaN stays one. Of several vectors, as each step waits for the one before: a CPU does
+ * not look far enough ahead to find the next vector by itself.
  *
  * z - n log 2_hi / 8 needs no rounding, as both are multiples of z's last digit or of the constant's. n, added where the
  * third bit of a mantissa is, adds the part of n / 8 behind the point to the number and the one before it to the exponent. */
-REEL_INLINE void reel_exp_f32_several(int vectors, const reel_vector_f32 *z, const reel_vector_f32 *integers, reel_vector_f32 *e)
+REEL_INLINE void reel_exp_f32_parts(int vectors, const reel_vector_f32 *z, const reel_vector_f32 *integers,
+                                    reel_vector_f32 *power, reel_vector_f32 *p)
 {
     static const float eighths[8] = {               /* c 2^(j / 8) - j / 8                         */
         0x1.16747cp0f,         0x1.2fa848p0f - .125f, 0x1.4b2404p0f - .25f, 0x1.691c8ap0f - .375f,
         0x1.89cb7cp0f - .5f,   0x1.ad6fb4p0f - .625f, 0x1.d44dbcp0f - .75f, 0x1.feb052p0f - .875f,
     };
-    reel_vector_f32 power[REEL_EXP_F32_MOST], r[REEL_EXP_F32_MOST], p[REEL_EXP_F32_MOST];
+    reel_vector_f32 r[REEL_EXP_F32_MOST];
     REEL_EXP_F32_EACH(j, vectors)
         power[j] = reel_fma_f32(z[j], reel_spread_f32(8 * REEL_EXP_F32_PER_LOG2), integers[j]);
     REEL_EXP_F32_EACH(j, vectors) {
@@ -68,6 +63,14 @@ REEL_INLINE void reel_exp_f32_several(int vectors, const reel_vector_f32 *z, con
         p[j] = reel_fma_f32(p[j], r[j], reel_spread_f32(0.5f));
     REEL_EXP_F32_EACH(j, vectors)
         p[j] = reel_fma_f32(r[j] * r[j], p[j], r[j]);
+}
+
+/* e^z in units: good to 0.59 units in the last place, measured over all z of some rows (0.62 without fused multiply-add). */
+REEL_INLINE void reel_exp_f32_several(int vectors, const reel_vector_f32 *z, const reel_vector_f32 *integers,
+                                      reel_vector_f32 *e)
+{
+    reel_vector_f32 power[REEL_EXP_F32_MOST], p[REEL_EXP_F32_MOST];
+    reel_exp_f32_parts(vectors, z, integers, power, p);
     REEL_EXP_F32_EACH(j, vectors)
         e[j] = reel_fma_f32(p[j], power[j], power[j]);
 }
@@ -79,10 +82,14 @@ REEL_INLINE reel_vector_f32 reel_exp_f32(reel_vector_f32 z, reel_vector_f32 inte
     return e;
 }
 
-/* ... of the largest logit */
-REEL_INLINE reel_vector_f32 reel_exp_f32_largest(reel_vector_f32 max)
+/* ... of the largest logit, and what rounding has taken from it. */
+REEL_INLINE reel_vector_f32 reel_exp_f32_largest(reel_vector_f32 max, reel_vector_f32 *rest)
 {
-    return reel_exp_f32(max, reel_exp_f32_integers(max));
+    reel_vector_f32 integers = reel_exp_f32_integers(max), power, p;
+    reel_exp_f32_parts(1, &max, &integers, &power, &p);
+    reel_vector_f32 e = reel_fma_f32(p, power, power);
+    *rest = reel_fma_f32(p, power, power - e);
+    return e;
 }
 
 #endif

@@ -95,6 +95,33 @@ REEL_INLINE reel_vector_f32 reel_larger_f32(reel_vector_f32 a, reel_vector_f32 b
 #endif
 }
 
+/* `count` numbers, but no more than a vector has, then zeros. */
+REEL_INLINE reel_vector_f32 reel_some_f32(const float *at, int count)
+{
+#if REEL_VECTOR_BYTES == 64
+    return (reel_vector_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), at);
+#elif REEL_VECTOR_BYTES == 32
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (reel_vector_f32)_mm256_maskload_ps(at, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane));
+#else
+    reel_vector_f32 x = {0};
+    memcpy(&x, at, (size_t)(count < 0 ? 0 : count < REEL_WIDTH_F32 ? count : REEL_WIDTH_F32) * sizeof *at);
+    return x;
+#endif
+}
+
+/* The largest of sixteen numbers that are not NaN. */
+REEL_INLINE float reel_largest_f32(const float lanes[REEL_LANES_F32])
+{
+    float half[8];
+    for (int lane = 0; lane < 8; lane++)
+        half[lane] = lanes[lane + 8] > lanes[lane] ? lanes[lane + 8] : lanes[lane];
+    for (int left = 4; left > 0; left /= 2)
+        for (int lane = 0; lane < left; lane++)
+            half[lane] = half[lane + left] > half[lane] ? half[lane + left] : half[lane];
+    return half[0];
+}
+
 /* a b + c rounded once, on the baseline too (but for a sum that lies almost halfway between two f32). */
 REEL_INLINE reel_vector_f32 reel_fused_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
 {
@@ -118,14 +145,6 @@ REEL_INLINE reel_vector_f32 reel_look_up_f32(const float table[8], reel_bits_f32
 #else
     return (reel_vector_f32){table[at[0] % 8], table[at[1] % 8], table[at[2] % 8], table[at[3] % 8]};
 #endif
-}
-
-/* The lower half of the lanes, or the upper one, as doubles. */
-REEL_INLINE reel_vector reel_widen_f32(reel_vector_f32 x, int half)
-{
-    float lanes[REEL_WIDTH_F32];
-    reel_put_f32(lanes, x);
-    return reel_load_f32(lanes + half * REEL_WIDTH);
 }
 
 #endif
