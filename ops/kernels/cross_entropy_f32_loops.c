@@ -38,22 +38,26 @@ void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
     }
 }
 
-/* While the exponentials keep the CPU busy, what comes next is fetched: the numbers at the same place that they do not
- * need, and those that they need of the next row. What is not there is another's. */
+/* While the exponentials keep the CPU busy, what comes next is fetched: logits and results of the next row, and of a long
+ * row what is needed next at the same place. (Of short rows that comes soon enough by itself.) */
 static xent_f32_groups loops_next(const xent_f32_groups *at)
 {
-    const float *z = at->z + at->fetch;
-    return (xent_f32_groups){.z = z, .v = at->v ? at->v + at->fetch : z, .y = at->y ? at->y : z,
-                             .out = at->out ? at->out : at->e, .label_out = at->label_out ? at->label_out : at->e};
+    const bool is_long = at->fetch == at->count;
+    return (xent_f32_groups){.z = at->z + at->fetch, .v = is_long && at->v ? at->v + at->fetch : NULL,
+                             .y = is_long ? at->y : NULL, .out = at->out ? at->out : at->e,
+                             .label_out = is_long ? at->label_out : NULL};
 }
 
 REEL_INLINE void loops_fetch(const xent_f32_groups *next, int64_t k)
 {
     __builtin_prefetch(next->z + k);
-    __builtin_prefetch(next->v + k);
-    __builtin_prefetch(next->y + k);
     __builtin_prefetch(next->out + k, 1);
-    __builtin_prefetch(next->label_out + k, 1);
+    if (next->v)
+        __builtin_prefetch(next->v + k);
+    if (next->y)
+        __builtin_prefetch(next->y + k);
+    if (next->label_out)
+        __builtin_prefetch(next->label_out + k, 1);
 }
 
 /* Groups that are worked on together: four vectors. */
@@ -108,26 +112,38 @@ static void loops_fill(const float *from, int count, float room[REEL_LANES_F32])
         reel_put_f32(room + i, reel_some_f32(from + whole + i, count - whole - i));
 }
 
-/* a, and perhaps a b. */
+/* Sums over every second group. */
+typedef struct loops_total {
+    reel_vector half[2], half_b[2];
+} loops_total;
+
+REEL_INLINE void loops_add_group(bool with_b, const float *a, const float *b, loops_total *total)
+{
+    LOOPS_EACH_HALF(half) {
+        reel_vector x = reel_load_f32(a + half * REEL_WIDTH);
+        total->half[half] += x;
+        if (with_b)
+            total->half_b[half] = reel_multiply_add(x, reel_load_f32(b + half * REEL_WIDTH), total->half_b[half]);
+    }
+}
+
+/* a, and perhaps a b. Every second group goes its own way, as sums would wait for themselves. */
 REEL_INLINE void loops_add(bool with_b, int64_t count, const float *a, const float *b, double *sum, double *sum_b)
 {
     for (REEL_EACH_VECTOR_F32(i)) {
-        reel_vector total[2], total_b[2];
-        LOOPS_EACH_HALF(half) {
-            total[half] = reel_load(sum + i + half * REEL_WIDTH);
-            total_b[half] = reel_load(sum_b + i + half * REEL_WIDTH);
+        loops_total even = {{{0}}, {{0}}}, odd = even;
+        int64_t k = i;
+        for (; k + 2 * REEL_LANES_F32 - i <= count; k += 2 * REEL_LANES_F32) {
+            loops_add_group(with_b, a + k, b + k, &even);
+            loops_add_group(with_b, a + k + REEL_LANES_F32, b + k + REEL_LANES_F32, &odd);
         }
-        for (LOOPS_EACH_GROUP(k, i, count))
-            LOOPS_EACH_HALF(half) {
-                reel_vector x = reel_load_f32(a + k + half * REEL_WIDTH);
-                total[half] += x;
-                if (with_b)
-                    total_b[half] = reel_multiply_add(x, reel_load_f32(b + k + half * REEL_WIDTH), total_b[half]);
-            }
+        if (k + REEL_LANES_F32 - i <= count)
+            loops_add_group(with_b, a + k, b + k, &even);
         LOOPS_EACH_HALF(half) {
-            reel_store(sum + i + half * REEL_WIDTH, total[half]);
+            double *at = sum + i + half * REEL_WIDTH, *at_b = sum_b + i + half * REEL_WIDTH;
+            reel_store(at, reel_load(at) + (even.half[half] + odd.half[half]));
             if (with_b)
-                reel_store(sum_b + i + half * REEL_WIDTH, total_b[half]);
+                reel_store(at_b, reel_load(at_b) + (even.half_b[half] + odd.half_b[half]));
         }
     }
 }
