@@ -30,17 +30,17 @@ static reel_vector run_if_finite(reel_vector x)
 /* Rows beyond the last repeat the first. */
 static void run_set_rows(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
-    bool evenly = run->rank == 1 && panel->rows == REEL_XENT_ROWS;
     for (int which = 0; which < REEL_XENT_OPERANDS; which++) {
         if (!run->array[which])
             continue;
-        int64_t element = reel_xent_element(run, which, first), step = run->stride[which][0];
-        if (evenly)
+        int64_t *row = panel->row[which], element = reel_xent_element(run, which, first);
+        if (run->rank == 1)
             for (int r = 0; r < REEL_XENT_ROWS; r++)
-                panel->row[which][r] = element + r * step;
-        else
-            for (int r = 0; r < REEL_XENT_ROWS; r++)
-                panel->row[which][r] = reel_xent_element(run, which, first + (r < panel->rows ? r : 0));
+                row[r] = element + run->apart[which][r];
+        for (int r = 0; r < panel->rows && run->rank != 1; r++)
+            row[r] = reel_xent_element(run, which, first + r);
+        for (int r = panel->rows; r < REEL_XENT_ROWS; r++)
+            row[r] = element;
     }
 }
 
@@ -53,20 +53,23 @@ static void run_read_labels(const reel_xent_run *run, int64_t first, reel_xent_p
     }
 }
 
-/* Of a whole panel of integer labels that all count, as they lie. */
+/* Of integer labels that all count, as they lie. */
 static void run_take_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
     const reel_array *labels = run->array[REEL_XENT_INTEGERS];
     const int64_t step = run->stride[REEL_XENT_INTEGERS][0];
+    const int32_t *i32 = (const int32_t *)labels->data + first * step;
+    const int64_t *i64 = (const int64_t *)labels->data + first * step;
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
-        panel->label[r] = reel_xent_class_at(labels, (first + r) * step);
+        const int64_t at = r < panel->rows ? r * step : 0;
+        panel->label[r] = labels->dtype == REEL_I32 ? i32[at] : i64[at];
         panel->fate[r] = REEL_XENT_COUNTS;
     }
 }
 
 static void run_set_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
-    if (run->attributes->sparse && run->all_count && run->rank == 1 && panel->rows == REEL_XENT_ROWS)
+    if (run->attributes->sparse && run->all_count && run->rank == 1)
         run_take_labels(run, first, panel);
     else if (run->attributes->sparse)
         run_read_labels(run, first, panel);

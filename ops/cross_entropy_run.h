@@ -24,6 +24,7 @@ typedef struct reel_xent_run {
     int                       panels, panel_rows;   /* at once, and the rows of each               */
     int                       rank;                 /* of the rows                                 */
     int64_t                   size[REEL_MAX_RANK], stride[REEL_XENT_ARRAYS][REEL_MAX_RANK];
+    int64_t                   apart[REEL_XENT_ARRAYS][REEL_XENT_ROWS];  /* from row to row, if rank is 1 */
     double                    mean[2];              /* W as a sum of two; 1 where it is no mean    */
     bool                      all_count;            /* as far as labels decide                     */
     bool                      uniform;              /* all rows have the same upstream, and no weight */

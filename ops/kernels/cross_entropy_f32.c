@@ -35,21 +35,24 @@ static void f32_write(const reel_xent_job *job, const xent_f32_groups *at, const
 }
 
 /* A last group that is not full reaches back over some numbers before, which are written once more. Their exponentials may
- * lie where they are written. */
-void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
+ * lie where they are written. (A copy of all of *at would have to wait until its parts have left the CPU.) */
+static void f32_write_last(const reel_xent_job *job, const xent_f32_groups *at, float *e, const xent_f32_rows *rows)
 {
     const int back = at->count - REEL_LANES_F32;
+    const xent_f32_groups last = {.count = REEL_LANES_F32, .z = at->z + back, .e = e,
+                                  .y = at->y ? at->y + back : NULL, .v = at->v ? at->v + back : NULL,
+                                  .out = at->out ? at->out + back : NULL,
+                                  .label_out = at->label_out ? at->label_out + back : NULL};
+    f32_write(job, &last, rows);
+}
+
+void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
+{
     float e[REEL_LANES_F32];
-    xent_f32_groups last = *at;
-    if (at->count % REEL_LANES_F32 != 0) {
-        memcpy(e, at->e + back, sizeof e);
-        last = (xent_f32_groups){.count = REEL_LANES_F32, .z = at->z + back, .e = e, .y = at->y ? at->y + back : NULL,
-                                 .v = at->v ? at->v + back : NULL, .out = at->out ? at->out + back : NULL,
-                                 .label_out = at->label_out ? at->label_out + back : NULL};
-    }
+    memcpy(e, at->e + at->count - REEL_LANES_F32, sizeof e);
     f32_write(job, at, rows);
-    if (last.count != at->count)
-        f32_write(job, &last, rows);
+    if (at->count % REEL_LANES_F32 != 0)
+        f32_write_last(job, at, e, rows);
 }
 
 /* ---- What the loops need of each row ----------------------------------------------------------------------- */

@@ -75,7 +75,8 @@ typedef struct xent_f32_groups {
     const float *z, *y, *v;
     float       *e;                                 /* exponentials: from the sums for the results */
     float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
-    int64_t      fetch;                             /* 0, or where the next row is to be fetched from: so far behind */
+    int64_t      ahead_z, ahead_out;                /* so far behind z and the results lies what comes next: to be fetched */
+    bool         is_long;                           /* the row: y, v and e are to be fetched, too   */
 } xent_f32_groups;
 
 /* ---- cross_entropy_f32_loops.c: over groups ------------------------------------------------------------ */

@@ -146,21 +146,28 @@ static xent_f32_groups along_operands(const along_panel *at, int row, along_stre
     int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
     bool in_out = at->kept_in_out && along_lies_well(at, REEL_XENT_OUT, s);
+    const int64_t next_row = at->apart ? 0 : at->job->classes;
     return (xent_f32_groups){.count = along_count(s), .e = in_out ? out : at->room->e + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                              .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
-                             .label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out)};
+                             .label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out),
+                             .ahead_z = next_row, .ahead_out = at->kept ? next_row : s.count, .is_long = !at->kept};
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------ */
+
+static void along_spread(float x, float lanes[REEL_LANES_F32])
+{
+    for (REEL_EACH_VECTOR_F32(i))
+        reel_put_f32(lanes + i, reel_spread_f32(x));
+}
 
 static void along_find_largest(along_panel *at)
 {
     float lanes[REEL_XENT_ROWS][REEL_LANES_F32];
     for (ALONG_EACH_ROW(row, at))
-        for (int lane = 0; lane < REEL_LANES_F32; lane++)
-            lanes[row][lane] = -INFINITY;
+        along_spread(-INFINITY, lanes[row]);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
         for (ALONG_EACH_ROW(row, at))
@@ -170,17 +177,10 @@ static void along_find_largest(along_panel *at)
         at->largest.max[row] = reel_largest_f32(lanes[row]);
 }
 
-static void along_spread(float x, float lanes[REEL_LANES_F32])
-{
-    for (REEL_EACH_VECTOR_F32(i))
-        reel_put_f32(lanes + i, reel_spread_f32(x));
-}
-
 /* Adds to the row's lanes; an integer label is the row's whole sum. */
 static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes, xent_f32_sums *sums)
 {
     xent_f32_groups operands = along_operands(at, row, s);
-    operands.fetch = at->kept ? at->job->classes : operands.y ? s.count : 0;   /* a long row's logits are in the cache */
     float max[REEL_LANES_F32];
     along_spread(at->largest.max[row], max);
     reel_xent_f32_add_classes(at->job, &operands, max, lanes);

@@ -38,26 +38,19 @@ void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
     }
 }
 
-/* While the exponentials keep the CPU busy, what comes next is fetched: logits and results of the next row, and of a long
- * row what is needed next at the same place. (Of short rows that comes soon enough by itself.) */
-static xent_f32_groups loops_next(const xent_f32_groups *at)
+/* While the exponentials keep the CPU busy, what comes next is fetched: the logits of the next row, and of a long row what
+ * is needed next of the others. (Of short rows that comes soon enough by itself.) */
+REEL_INLINE void loops_fetch(const xent_f32_groups *at, int64_t k)
 {
-    const bool is_long = at->fetch == at->count;
-    return (xent_f32_groups){.z = at->z + at->fetch, .v = is_long && at->v ? at->v + at->fetch : NULL,
-                             .y = is_long ? at->y : NULL, .out = at->out ? at->out : at->e,
-                             .label_out = is_long ? at->label_out : NULL};
-}
-
-REEL_INLINE void loops_fetch(const xent_f32_groups *next, int64_t k)
-{
-    __builtin_prefetch(next->z + k);
-    __builtin_prefetch(next->out + k, 1);
-    if (next->v)
-        __builtin_prefetch(next->v + k);
-    if (next->y)
-        __builtin_prefetch(next->y + k);
-    if (next->label_out)
-        __builtin_prefetch(next->label_out + k, 1);
+    if (at->ahead_z)
+        __builtin_prefetch(at->z + k + at->ahead_z);
+    if (!at->is_long)
+        return;
+    __builtin_prefetch(at->e + k + at->ahead_out, 1);
+    if (at->y)
+        __builtin_prefetch(at->y + k);
+    if (at->v)
+        __builtin_prefetch(at->v + k);
 }
 
 /* Groups that are worked on together: four vectors. */
@@ -86,7 +79,7 @@ REEL_INLINE void loops_exponentials_of(int groups, const xent_f32_groups *at, in
 /* The last groups reach back over some before: to find these again costs less than to find fewer. */
 void reel_xent_f32_exponentials(const xent_f32_groups *groups, const float max[REEL_LANES_F32])
 {
-    const xent_f32_groups at = *groups, next = loops_next(groups);
+    const xent_f32_groups at = *groups;
     const int64_t step = LOOPS_TOGETHER * REEL_LANES_F32, last = at.count - step;
     loops_lanes lanes;
     REEL_EXP_F32_EACH(j, LOOPS_VECTORS) {
@@ -94,8 +87,8 @@ void reel_xent_f32_exponentials(const xent_f32_groups *groups, const float max[R
         lanes.integers[j] = reel_exp_f32_integers(loops_all(max, j * REEL_WIDTH_F32));
     }
     for (int64_t k = 0; k < at.count && last >= 0; k += step) {
-        for (int64_t line = k; line < k + step && at.fetch; line += REEL_LANES_F32)
-            loops_fetch(&next, line);
+        REEL_EXP_F32_EACH(line, LOOPS_TOGETHER)
+            loops_fetch(&at, k + line * REEL_LANES_F32);
         loops_exponentials_of(LOOPS_TOGETHER, &at, k < last ? k : last, &lanes);
     }
     for (int64_t k = 0; k < at.count && last < 0 && LOOPS_TOGETHER > 1; k += REEL_LANES_F32)
@@ -193,6 +186,13 @@ void reel_xent_f32_add_others(const xent_f32_groups *at, const float largest[REE
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
 
+/* Where they go next is fetched meanwhile: the CPU would have to wait until it may write there. */
+REEL_INLINE void loops_put(float *out, int64_t ahead, reel_vector_f32 result)
+{
+    __builtin_prefetch(out + ahead, 1);
+    reel_put_f32(out, result);
+}
+
 /* u S p, and u (S p - y). Of a confident row's largest class the fall below S comes last, so that all of its digits are
  * left when S = y. A row's bits must not depend on others being confident. */
 REEL_INLINE void loops_gradient(bool with_y, bool confident, const xent_f32_groups *groups, const xent_f32_rows *rows, int i)
@@ -213,7 +213,7 @@ REEL_INLINE void loops_gradient(bool with_y, bool confident, const xent_f32_grou
             reel_vector_f32 from_rest = with_y ? reel_fused_f32(y, u_rest, top_rest) : top_rest;
             result = reel_choose_f32(reel_equal_f32(e, largest), from + (from_rest + fall), result);
         }
-        reel_put_f32(at.out + k, result);
+        loops_put(at.out + k, at.ahead_out, result);
     }
 }
 
@@ -240,8 +240,10 @@ void reel_xent_f32_label_gradient(const xent_f32_groups *groups, const xent_f32_
         const reel_vector max = reel_load_f32(rows->max + i);
         const reel_vector log = reel_load_f32(rows->log[0] + i) + reel_load_f32(rows->log[1] + i);
         const reel_vector u = reel_load_f32(rows->upstream[0] + i) + reel_load_f32(rows->upstream[1] + i);
-        for (LOOPS_EACH_GROUP(k, i, at.count))
+        for (LOOPS_EACH_GROUP(k, i, at.count)) {
+            __builtin_prefetch(at.label_out + k + at.ahead_out, 1);
             reel_store_f32(at.label_out + k, ((max - reel_load_f32(at.z + k)) + log) * u);
+        }
     }
 }
 
@@ -255,7 +257,7 @@ void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *ro
         const reel_vector_f32 least = reel_exp_f32(max + REEL_EXP_F32_LEAST, reel_exp_f32_integers(max));
         for (LOOPS_EACH_GROUP(k, i, at.count)) {
             reel_vector_f32 e = reel_numbers_f32(at.e + k), from = (reel_numbers_f32(at.v + k) - mean) - mean_rest;
-            reel_put_f32(at.out + k, reel_where_f32(reel_less_f32(least, e), e * slope) * from);
+            loops_put(at.out + k, at.ahead_out, reel_where_f32(reel_less_f32(least, e), e * slope) * from);
         }
     }
 }

@@ -40,7 +40,7 @@
 enum {
     REEL_XENT_ROWS = 8,                             /* in a panel, at most                         */
     REEL_XENT_KEPT = 2048,                          /* exponentials, from the sums for the results: f64 */
-    REEL_XENT_KEPT_F32 = 4096,
+    REEL_XENT_KEPT_F32 = 8192,
     REEL_XENT_FEW = 64                              /* classes, at most, for which rows are turned */
 };
 

@@ -113,13 +113,17 @@ REEL_INLINE reel_vector_f32 reel_some_f32(const float *at, int count)
 /* The largest of sixteen numbers that are not NaN. */
 REEL_INLINE float reel_largest_f32(const float lanes[REEL_LANES_F32])
 {
-    float half[8];
-    for (int lane = 0; lane < 8; lane++)
-        half[lane] = lanes[lane + 8] > lanes[lane] ? lanes[lane + 8] : lanes[lane];
-    for (int left = 4; left > 0; left /= 2)
-        for (int lane = 0; lane < left; lane++)
-            half[lane] = half[lane + left] > half[lane] ? half[lane + left] : half[lane];
-    return half[0];
+    typedef float   quarter __attribute__((vector_size(16)));
+    typedef int32_t quarter_mask __attribute__((vector_size(16)));
+    quarter most, other;
+    memcpy(&most, lanes, sizeof most);
+    for (int lane = 4; lane < REEL_LANES_F32; lane += 4) {
+        memcpy(&other, lanes + lane, sizeof other);
+        quarter_mask larger = other > most;
+        most = (quarter)((larger & (quarter_mask)other) | (~larger & (quarter_mask)most));
+    }
+    const float even = most[0] > most[2] ? most[0] : most[2], odd = most[1] > most[3] ? most[1] : most[3];
+    return even > odd ? even : odd;
 }
 
 /* a b + c rounded once, on the baseline too (but for a sum that lies almost halfway between two f32). */
