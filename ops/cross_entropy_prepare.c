@@ -134,12 +134,16 @@ static void prepare_join_rows(reel_xent_run *run)
     }
 }
 
-/* How far rows lie behind the first of a panel, so that nobody need multiply for each panel. */
-static void prepare_apart(reel_xent_run *run)
+/* The operands that are there, and how far rows lie behind the first of a panel: once, and not for each panel. */
+static void prepare_operands(reel_xent_run *run)
 {
-    for (int a = 0; a < REEL_XENT_ARRAYS && run->rank == 1; a++)
-        for (int r = 0; r < REEL_XENT_ROWS; r++)
-            run->apart[a][r] = r * run->stride[a][0];
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++) {
+        if (!run->array[which])
+            continue;
+        run->operand[run->operands++] = which;
+        for (int r = 0; r < REEL_XENT_ROWS && run->rank == 1; r++)
+            run->apart[which][r] = r * run->stride[which][0];
+    }
 }
 
 /* Eight rows side by side where there are few classes, or where the rows lie closer to each other. */
@@ -252,7 +256,7 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     prepare_joined(run, call, shape);
     prepare_arrays(run, call, shape);
     prepare_join_rows(run);
-    prepare_apart(run);
+    prepare_operands(run);
     run->job.f32 = prepare_is_f32(&run->job);
     run->job.across = run->job.f32 ? run->job.classes <= REEL_XENT_FEW : prepare_is_across(run);
     run->job.direct = prepare_is_direct(&run->job);

@@ -30,14 +30,16 @@ static reel_vector run_if_finite(reel_vector x)
 /* Rows beyond the last repeat the first. */
 static void run_set_rows(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
-    for (int which = 0; which < REEL_XENT_OPERANDS; which++) {
-        if (!run->array[which])
-            continue;
-        int64_t *row = panel->row[which], element = reel_xent_element(run, which, first);
-        if (run->rank == 1)
-            for (int r = 0; r < REEL_XENT_ROWS; r++)
-                row[r] = element + run->apart[which][r];
-        for (int r = 0; r < panel->rows && run->rank != 1; r++)
+    for (int i = 0; i < run->operands; i++) {
+        const int which = run->operand[i];
+        const bool evenly = run->rank == 1;
+        int64_t element = evenly ? first * run->stride[which][0] : reel_xent_element(run, which, first);
+        int64_t *restrict row = panel->row[which];
+        const int64_t *restrict apart = run->apart[which];
+        #pragma omp simd
+        for (int r = 0; r < REEL_XENT_ROWS; r++)
+            row[r] = element + apart[r];
+        for (int r = 1; r < panel->rows && !evenly; r++)
             row[r] = reel_xent_element(run, which, first + r);
         for (int r = panel->rows; r < REEL_XENT_ROWS; r++)
             row[r] = element;
@@ -58,13 +60,17 @@ static void run_take_labels(const reel_xent_run *run, int64_t first, reel_xent_p
 {
     const reel_array *labels = run->array[REEL_XENT_INTEGERS];
     const int64_t step = run->stride[REEL_XENT_INTEGERS][0];
-    const int32_t *i32 = (const int32_t *)labels->data + first * step;
-    const int64_t *i64 = (const int64_t *)labels->data + first * step;
-    for (int r = 0; r < REEL_XENT_ROWS; r++) {
-        const int64_t at = r < panel->rows ? r * step : 0;
-        panel->label[r] = labels->dtype == REEL_I32 ? i32[at] : i64[at];
-        panel->fate[r] = REEL_XENT_COUNTS;
+    memset(panel->fate, REEL_XENT_COUNTS, sizeof panel->fate);
+    if (labels->dtype == REEL_I32 && step == 1 && panel->rows == REEL_XENT_ROWS) {
+        const int32_t *restrict i32 = (const int32_t *)labels->data + first;
+        int64_t *restrict label = panel->label;
+        #pragma omp simd
+        for (int r = 0; r < REEL_XENT_ROWS; r++)
+            label[r] = i32[r];
+        return;
     }
+    for (int r = 0; r < REEL_XENT_ROWS; r++)
+        panel->label[r] = reel_xent_class_at(labels, (first + (r < panel->rows ? r : 0)) * step);
 }
 
 static void run_set_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
@@ -110,6 +116,7 @@ static void run_turn_to(const reel_xent_run *run, int64_t first, int64_t last, r
 {
     int64_t left = last - first;
     panel->rows = left < 0 ? 0 : left < run->panel_rows ? (int)left : run->panel_rows;
+    panel->whole = run->uniform && run->all_count && panel->rows == REEL_XENT_ROWS;
     first = left > 0 ? first : last - 1;
     run_set_rows(run, first, panel);
     if (run->attributes->sparse || !run->uniform)
@@ -118,7 +125,8 @@ static void run_turn_to(const reel_xent_run *run, int64_t first, int64_t last, r
         run_set_upstream(run, first, panel);
 }
 
-/* The sum of rows r, r + 8, r + 16 ... of a block in lane r, each with its corrections. */
+/* The sum of rows r, r + 8, r + 16 ... of a block in lane r, and its corrections, which are worth nothing where the sum is
+ * not finite. */
 typedef struct run_sums {
     double sum[REEL_XENT_ROWS], rest[REEL_XENT_ROWS];
 } run_sums;
@@ -128,20 +136,14 @@ static void run_add_values(const reel_xent_panel *panel, run_sums *sums)
     for (REEL_EACH_VECTOR(i)) {
         reel_pair total = reel_pair_sum(true, reel_load(sums->sum + i), reel_load(panel->value[0] + i));
         reel_store(sums->sum + i, total.hi);
-        reel_store(sums->rest + i,
-                   reel_load(sums->rest + i) + (run_if_finite(total.lo) + reel_load(panel->value[1] + i)));
+        reel_store(sums->rest + i, reel_load(sums->rest + i) + (total.lo + reel_load(panel->value[1] + i)));
     }
-}
-
-/* Whether there is nothing to be done to a panel's values. */
-static bool run_is_plain(const reel_xent_run *run, const reel_xent_panel *panel)
-{
-    return run->uniform && run->all_count && panel->rows == REEL_XENT_ROWS && panel->late[0] == 1;
 }
 
 static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_panel *panel, run_sums *sums)
 {
-    for (int r = 0; r < REEL_XENT_ROWS && !run_is_plain(run, panel); r++) {
+    const bool plain = panel->whole && panel->late[0] == 1;
+    for (int r = 0; r < REEL_XENT_ROWS && !plain; r++) {
         bool there = r < panel->rows, counts = panel->fate[r] == REEL_XENT_COUNTS;
         panel->value[0][r] *= run->job.joint ? 1 : panel->late[r];
         if (!there || !counts) {
@@ -171,7 +173,7 @@ static void run_one_block(const reel_xent_run *run, int64_t first, int64_t last,
     }
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
         reel_xent_add(sum, sums.sum[r]);
-        sum[1] += sums.rest[r];
+        sum[1] += isfinite(sums.sum[r]) ? sums.rest[r] : 0;
     }
 }
 

@@ -17,6 +17,7 @@ typedef struct reel_xent_run {
     reel_xent_kernel          kernel;               /* for the tape's CPU                          */
     const reel_cross_entropy *attributes;
     const reel_array         *array[REEL_XENT_ARRAYS];  /* NULL: not there                         */
+    int                       operands, operand[REEL_XENT_OPERANDS];    /* those that are there    */
     const reel_array         *by_row;               /* the output with one number a row, or NULL   */
     reel_array                joined[2];            /* results of calls that are computed along    */
     reel_xent_job             job;
@@ -24,7 +25,7 @@ typedef struct reel_xent_run {
     int                       panels, panel_rows;   /* at once, and the rows of each               */
     int                       rank;                 /* of the rows                                 */
     int64_t                   size[REEL_MAX_RANK], stride[REEL_XENT_ARRAYS][REEL_MAX_RANK];
-    int64_t                   apart[REEL_XENT_ARRAYS][REEL_XENT_ROWS];  /* from row to row, if rank is 1 */
+    int64_t                   apart[REEL_XENT_OPERANDS][REEL_XENT_ROWS];    /* rows from a panel's first, if rank is 1 */
     double                    mean[2];              /* W as a sum of two; 1 where it is no mean    */
     bool                      all_count;            /* as far as labels decide                     */
     bool                      uniform;              /* all rows have the same upstream, and no weight */

@@ -77,7 +77,8 @@ REEL_INLINE void f32_split(reel_vector x, float *hi, float *lo)
 REEL_INLINE void f32_lanes_top(const xent_rows *rows, int i, int lane, xent_f32_rows *lanes)
 {
     reel_vector others = reel_load(rows->others.hi + i);
-    reel_store_f32(lanes->largest + lane, reel_select(others < 1, reel_load(rows->largest + i), reel_vector_of(-1)));
+    reel_condition confident = reel_lanes_less(others, reel_vector_of(1));
+    reel_store_f32(lanes->largest + lane, reel_choose(confident, reel_load(rows->largest + i), reel_vector_of(-1)));
     f32_split(reel_load(rows->total.hi + i), lanes->top[0] + lane, lanes->top[1] + lane);
     reel_store_f32(lanes->fall + lane, -others * reel_load(rows->slope.hi + i));
 }
@@ -95,8 +96,7 @@ void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int fi
         if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
             f32_split(reel_load(rows->log.hi + i), lanes->log[0] + lane, lanes->log[1] + lane);
         if (xent_wants(job, REEL_XENT_SECOND)) {
-            reel_vector mean = reel_load(rows->middle.hi + i) + reel_load(rows->mean.hi + i);
-            f32_split(mean, lanes->mean[0] + lane, lanes->mean[1] + lane);
+            f32_split(reel_load(rows->mean.hi + i), lanes->mean[0] + lane, lanes->mean[1] + lane);
         }
     }
 }
@@ -116,118 +116,122 @@ void reel_xent_f32_at_labels(const xent_rows *rows, const float e[REEL_LANES], f
         reel_vector there = reel_load_f32(e + i), p = there * reel_load(rows->per_largest + i);
         reel_vector slope = reel_load(rows->slope.hi + i), u = reel_load(rows->upstream.hi + i);
         reel_vector at_tie = (reel_load(rows->total.hi + i) - u) - reel_load(rows->others.hi + i) * slope;
-        reel_store_f32(gradient + i, reel_select(there == reel_load(rows->largest + i), at_tie, p * slope - u));
+        reel_condition tie = reel_lanes_equal(there, reel_load(rows->largest + i));
+        reel_store_f32(gradient + i, reel_choose(tie, at_tie, p * slope - u));
     }
 }
 
-/* ---- Which rows are suited ------------------------------------------------------------------------------- */
+/* ---- From sums to what is needed of each row ---------------------------------------------------------------- */
 
-REEL_INLINE reel_mask f32_are_finite(reel_vector x)
-{
-    return reel_magnitude(x) < INFINITY;
-}
-
-/* Neither so large that a product with a label could leave f32 nor, but for 0, so small that a part of it or a product with
- * an exponential would lose digits. */
-REEL_INLINE reel_mask f32_is_handy(reel_vector x)
-{
-    reel_vector size = reel_magnitude(x);
-    return (size < 0x1p24) & ((size == 0) | (size > 0x1p-60));
-}
-
-/* Whether all of the given quantities can be had in f32: where all that goes into them is finite, and the offset of the
- * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
-REEL_INLINE reel_mask f32_suit(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel,
-                               const xent_rows *rows, int i)
-{
-    reel_mask suit = reel_magnitude(reel_load(rows->max + i)) < 0x1p18;
-    suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS].hi + i));
-    if (quantities & REEL_XENT_LOSS)
-        suit &= f32_are_finite(reel_load(sums->of[XENT_DISTANCE].hi + i));
-    if (quantities & ~(unsigned)REEL_XENT_LOSS)
-        suit &= f32_is_handy(reel_load(rows->upstream.hi + i)) & (reel_load(panel->late + i) == 1);
-    if (quantities & REEL_XENT_LABEL_GRADIENT)
-        suit &= reel_load(rows->upstream.hi + i) != 0;
-    if (quantities & (REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        suit &= f32_is_handy(reel_load(rows->total.hi + i)) & f32_is_handy(reel_load(rows->slope.hi + i));
-    if (quantities & REEL_XENT_GRADIENT)
-        suit &= f32_are_finite(reel_load(sums->of[XENT_LABELS].hi + i));
-    if (quantities & REEL_XENT_SECOND)
-        suit &= f32_are_finite(reel_load(sums->of[XENT_OTHERS_V].hi + i)) &
-                (reel_magnitude(reel_load(rows->middle.hi + i) + reel_load(rows->mean.hi + i)) < 0x1p60);
-    return suit;
-}
-
-/* The rows of which not all of the quantities can be had, a bit each. */
-static unsigned f32_find_unsuited(unsigned quantities, const xent_sums *sums, const reel_xent_panel *panel,
-                                  const xent_rows *rows)
-{
-    unsigned suited = 0, unsuited = 0;
-    for (REEL_EACH_VECTOR(i))
-        suited |= reel_mask_bits(f32_suit(quantities, sums, panel, rows, i)) << i;
-    for (int row = 0; row < panel->rows && suited != (1u << REEL_LANES) - 1; row++)
-        unsuited |= (unsigned)(panel->fate[row] == REEL_XENT_COUNTS && !(suited & 1u << row)) << row;
-    return unsuited;
-}
+/* What the sums of some rows come to: cross_entropy_state.h has the formulas. */
+typedef struct f32_numbers {
+    reel_vector max, largest, per_largest;          /* per_largest of e_m before it was rounded    */
+    reel_vector x, labels, distance, mean;          /* sum y, sum y (z - m), sum p v               */
+    reel_vector u, total, slope;                    /* u S, u S / D                                */
+} f32_numbers;
 
 /* x, the sum without e_m over e_m. */
 REEL_INLINE reel_vector f32_others(const double *all, const double *others, reel_vector largest, reel_vector per_largest)
 {
     reel_vector x = (reel_load(all) - largest) * per_largest;
-    return reel_select(x < 0x1p-11, reel_load(others) * per_largest, x);
+    return reel_choose(reel_lanes_less(x, reel_vector_of(0x1p-11)), reel_load(others) * per_largest, x);
 }
 
-/* What is summed is divided by e_m before it was rounded. */
-static void f32_take_largest(const xent_f32_largest *largest, int first, xent_rows *rows)
+REEL_INLINE f32_numbers f32_numbers_of(const reel_xent_job *job, const xent_f32_sums *lanes, const xent_f32_largest *largest,
+                                       const reel_xent_panel *panel, int lane, int i)
 {
-    for (REEL_EACH_VECTOR(i)) {
-        reel_vector e = reel_load_f32(largest->e + first + i);
-        reel_store(rows->max + i, reel_load_f32(largest->max + first + i));
-        reel_store(rows->largest + i, e);
-        reel_store(rows->per_largest + i, 1 / (e + reel_load_f32(largest->e_rest + first + i)));
-    }
+    const reel_vector labels_z = reel_load(lanes->of[XENT_F32_LABELS_Z] + lane), all = reel_load(lanes->of[XENT_F32_ALL] + lane);
+    f32_numbers n = {.max = reel_load_f32(largest->max + lane), .largest = reel_load_f32(largest->e + lane),
+                     .labels = reel_load(lanes->of[XENT_F32_LABELS] + lane), .u = reel_load(panel->upstream[0] + i)};
+    n.per_largest = 1 / (n.largest + reel_load_f32(largest->e_rest + lane));
+    n.x = f32_others(lanes->of[XENT_F32_ALL] + lane, lanes->of[XENT_F32_OTHERS] + lane, n.largest, n.per_largest);
+    n.distance = labels_z - n.max * n.labels;
+    n.total = n.u * (job->sum == REEL_XENT_SUM ? n.labels : reel_vector_of(job->sum == REEL_XENT_ONE));
+    n.slope = n.total / (1 + n.x);
+    if (xent_wants_direction(job))
+        n.mean = reel_load(lanes->of[XENT_F32_ALL_V] + lane) / all;        /* of one class this is v      */
+    return n;
 }
 
-/* Relative to the largest logit: of sum y z, sum y (z - m) is made. The largest counts as one tie, with others that equal
- * it among the others, and the directions of all are summed. */
-static void f32_take_sums(const reel_xent_job *job, const xent_f32_sums *lanes, int first, const xent_rows *rows,
-                          xent_sums *sums)
+REEL_INLINE reel_condition f32_are_finite(reel_vector x)
 {
-    for (REEL_EACH_VECTOR(i)) {
-        const int lane = first + i;
-        const reel_vector per_largest = reel_load(rows->per_largest + i);
-        const reel_vector labels = reel_load(lanes->of[XENT_F32_LABELS] + lane);
-        const reel_vector labels_z = reel_load(lanes->of[XENT_F32_LABELS_Z] + lane);
-        reel_store(sums->of[XENT_TIES].hi + i, reel_vector_of(1));
-        const reel_vector x = f32_others(lanes->of[XENT_F32_ALL] + lane, lanes->of[XENT_F32_OTHERS] + lane,
-                                         reel_load(rows->largest + i), per_largest);
-        reel_store(sums->of[XENT_OTHERS].hi + i, x);
-        reel_store(sums->of[XENT_LABELS].hi + i, labels);
-        reel_store(sums->of[XENT_DISTANCE].hi + i, labels_z - reel_load(rows->max + i) * labels);
-        if (!xent_wants_direction(job))
-            continue;
-        reel_vector mean = reel_load(lanes->of[XENT_F32_ALL_V] + lane) / reel_load(lanes->of[XENT_F32_ALL] + lane);
-        reel_store(sums->of[XENT_OTHERS_V].hi + i, mean * (1 + x));     /* of one class this is v         */
-        reel_store(sums->of[XENT_TIES_V].hi + i, (reel_vector){0});
-    }
+    return reel_lanes_less(reel_magnitude(x), reel_vector_of(INFINITY));
+}
+
+/* Neither so large that a product with a label could leave f32 nor, but for 0, so small that a part of it or a product with
+ * an exponential would lose digits. */
+REEL_INLINE reel_condition f32_are_handy(reel_vector x)
+{
+    reel_vector size = reel_magnitude(x);
+    return reel_lanes_less(size, reel_vector_of(0x1p24)) &
+           (reel_lanes_equal(size, reel_vector_of(0)) | reel_lanes_less(reel_vector_of(0x1p-60), size));
+}
+
+/* Whether all of the given quantities can be had in f32: where all that goes into them is finite, and the offset of the
+ * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
+REEL_INLINE reel_condition f32_suit(unsigned quantities, const f32_numbers *n, reel_vector late)
+{
+    reel_condition suit = reel_lanes_less(reel_magnitude(n->max), reel_vector_of(0x1p18)) & f32_are_finite(n->x);
+    if (quantities & REEL_XENT_LOSS)
+        suit &= f32_are_finite(n->distance);
+    if (quantities & ~(unsigned)REEL_XENT_LOSS)
+        suit &= f32_are_handy(n->u) & reel_lanes_equal(late, reel_vector_of(1));
+    if (quantities & REEL_XENT_LABEL_GRADIENT)
+        suit &= reel_lanes_less(reel_vector_of(0), reel_magnitude(n->u));
+    if (quantities & (REEL_XENT_GRADIENT | REEL_XENT_SECOND))
+        suit &= f32_are_handy(n->total) & f32_are_handy(n->slope);
+    if (quantities & REEL_XENT_GRADIENT)
+        suit &= f32_are_finite(n->labels);
+    if (quantities & REEL_XENT_SECOND)
+        suit &= reel_lanes_less(reel_magnitude(n->mean), reel_vector_of(0x1p60));
+    return suit;
+}
+
+/* The loss in f64 is its value: it has no rounding error that f32 could show. */
+REEL_INLINE void f32_keep_numbers(const reel_xent_job *job, const f32_numbers *n, int i, reel_xent_panel *panel,
+                                  xent_rows *rows)
+{
+    reel_store(rows->max + i, n->max);
+    reel_store(rows->largest + i, n->largest);
+    reel_store(rows->per_largest + i, n->per_largest);
+    reel_store(rows->upstream.hi + i, n->u);
+    reel_store(rows->others.hi + i, n->x);
+    reel_store(rows->total.hi + i, n->total);
+    reel_store(rows->slope.hi + i, n->slope);
+    if (xent_wants_direction(job))
+        reel_store(rows->mean.hi + i, n->mean);
+    if (!xent_wants(job, REEL_XENT_LOSS | REEL_XENT_LABEL_GRADIENT))
+        return;
+    const reel_vector log = reel_pair_log1p(false, reel_pair_of(n->x)).hi, loss = n->labels * log - n->distance;
+    reel_store(rows->log.hi + i, log);
+    reel_store(panel->value[0] + i, job->joint ? loss : n->u * loss);
+    reel_store(panel->value[1] + i, (reel_vector){0});
 }
 
 /* What can be had in f32. */
 static const unsigned f32_quantity[XENT_F32_QUANTITIES] = {REEL_XENT_LOSS, REEL_XENT_GRADIENT,
                                                            REEL_XENT_LABEL_GRADIENT, REEL_XENT_SECOND};
 
+/* Of rows of which not all that is wanted can be had: what. */
+static void f32_find_unsuited(const reel_xent_job *job, const f32_numbers *n, int i, const reel_xent_panel *panel,
+                              xent_f32_unsuited *unsuited)
+{
+    for (int q = 0; q < XENT_F32_QUANTITIES; q++) {
+        unsigned suited = reel_condition_bits(f32_suit(f32_quantity[q], n, reel_load(panel->late + i))) << i;
+        for (int row = i; row < i + REEL_WIDTH && row < panel->rows && xent_wants(job, f32_quantity[q]); row++)
+            unsuited->rows[q] |= (unsigned)(panel->fate[row] == REEL_XENT_COUNTS && !(suited & 1u << row)) << row;
+    }
+}
+
 void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *lanes, const xent_f32_largest *largest, int first,
                           reel_xent_panel *panel, xent_rows *rows, xent_f32_unsuited *unsuited)
 {
-    _Alignas(64) xent_sums sums;
-    f32_take_largest(largest, first, rows);
-    f32_take_sums(job, lanes, first, rows, &sums);
-    reel_xent_finish_rows(job, &sums, panel, rows);
-    if (!f32_find_unsuited(job->quantity, &sums, panel, rows))
-        return;
-    for (int q = 0; q < XENT_F32_QUANTITIES; q++)
-        if (xent_wants(job, f32_quantity[q]))
-            unsuited->rows[q] = f32_find_unsuited(f32_quantity[q], &sums, panel, rows);
+    for (REEL_EACH_VECTOR(i)) {
+        const f32_numbers n = f32_numbers_of(job, lanes, largest, panel, first + i, i);
+        f32_keep_numbers(job, &n, i, panel, rows);
+        if (reel_condition_bits(f32_suit(job->quantity, &n, reel_load(panel->late + i))) != (1u << REEL_WIDTH) - 1)
+            f32_find_unsuited(job, &n, i, panel, unsuited);
+    }
 }
 
 /* ---- Panels ---------------------------------------------------------------------------------------------- */

@@ -107,6 +107,7 @@ enum reel_xent_fate { REEL_XENT_COUNTS, REEL_XENT_OUT_OF_IT, REEL_XENT_SPOILT };
 /* Up to eight rows. Where there are fewer, the others repeat the first. */
 typedef struct reel_xent_panel {
     int                 rows;
+    bool                whole;                      /* eight rows, all of which count              */
     int64_t             row[REEL_XENT_OPERANDS][REEL_XENT_ROWS];    /* each row's first element    */
     int64_t             label[REEL_XENT_ROWS];      /* instead of a labels array: y = 1 there      */
     double              upstream[2][REEL_XENT_ROWS];/* u as a sum of two, finite                   */

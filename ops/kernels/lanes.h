@@ -86,21 +86,6 @@ REEL_INLINE reel_vector reel_select(reel_mask condition, reel_vector a, reel_vec
 #endif
 }
 
-/* A bit for each lane: whether it is all ones. */
-REEL_INLINE unsigned reel_mask_bits(reel_mask mask)
-{
-#if REEL_VECTOR_BYTES == 64
-    return _mm512_movepi64_mask((__m512i)mask);
-#elif REEL_VECTOR_BYTES == 32
-    return (unsigned)_mm256_movemask_pd((__m256d)mask);
-#else
-    unsigned bits = 0;
-    for (int lane = 0; lane < REEL_WIDTH; lane++)
-        bits |= (unsigned)(mask[lane] & 1) << lane;
-    return bits;
-#endif
-}
-
 /* What a comparison tells of each lane, in the form that selecting by it costs least. */
 #if REEL_VECTOR_BYTES == 64
 typedef __mmask8 reel_condition;
@@ -114,6 +99,30 @@ REEL_INLINE reel_condition reel_lanes_equal(reel_vector a, reel_vector b)
     return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ);
 #else
     return a == b;
+#endif
+}
+
+REEL_INLINE reel_condition reel_lanes_less(reel_vector a, reel_vector b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_LT_OQ);
+#else
+    return a < b;
+#endif
+}
+
+/* A bit for each lane. */
+REEL_INLINE unsigned reel_condition_bits(reel_condition condition)
+{
+#if REEL_VECTOR_BYTES == 64
+    return condition;
+#elif REEL_VECTOR_BYTES == 32
+    return (unsigned)_mm256_movemask_pd((__m256d)condition);
+#else
+    unsigned bits = 0;
+    for (int lane = 0; lane < REEL_WIDTH; lane++)
+        bits |= (unsigned)(condition[lane] & 1) << lane;
+    return bits;
 #endif
 }
 

@@ -151,4 +151,61 @@ REEL_INLINE reel_vector_f32 reel_look_up_f32(const float table[8], reel_bits_f32
 #endif
 }
 
+/* ---- Turning: fours of rows into fours of classes --------------------------------------------------------- */
+
+/* A vector of fours, of every fourth row: four numbers from where `row` says that each begins in the array. */
+REEL_INLINE reel_vector_f32 reel_take_fours_f32(const float *array, const int64_t *row)
+{
+#if REEL_VECTOR_BYTES == 64
+    __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(array + row[0]));
+    x = _mm512_mask_broadcast_f32x4(x, 0x00f0, _mm_loadu_ps(array + row[4]));
+    x = _mm512_mask_broadcast_f32x4(x, 0x0f00, _mm_loadu_ps(array + row[8]));
+    return (reel_vector_f32)_mm512_mask_broadcast_f32x4(x, 0xf000, _mm_loadu_ps(array + row[12]));
+#elif REEL_VECTOR_BYTES == 32
+    __m256 x = _mm256_castps128_ps256(_mm_loadu_ps(array + row[0]));
+    return (reel_vector_f32)_mm256_insertf128_ps(x, _mm_loadu_ps(array + row[4]), 1);
+#else
+    return reel_numbers_f32(array + row[0]);
+#endif
+}
+
+REEL_INLINE void reel_put_fours_f32(float *array, const int64_t *row, reel_vector_f32 x)
+{
+#if REEL_VECTOR_BYTES == 64
+    _mm_storeu_ps(array + row[0], _mm512_castps512_ps128((__m512)x));
+    _mm_storeu_ps(array + row[4], _mm512_extractf32x4_ps((__m512)x, 1));
+    _mm_storeu_ps(array + row[8], _mm512_extractf32x4_ps((__m512)x, 2));
+    _mm_storeu_ps(array + row[12], _mm512_extractf32x4_ps((__m512)x, 3));
+#elif REEL_VECTOR_BYTES == 32
+    _mm_storeu_ps(array + row[0], _mm256_castps256_ps128((__m256)x));
+    _mm_storeu_ps(array + row[4], _mm256_extractf128_ps((__m256)x, 1));
+#else
+    reel_put_f32(array + row[0], x);
+#endif
+}
+
+/* In each four, number j of a[i] and number i of a[j] change places. */
+REEL_INLINE void reel_turn_fours_f32(reel_vector_f32 a[4])
+{
+#if REEL_VECTOR_BYTES == 64
+#define REEL_MIX(half, a, b) (reel_vector_f32)_mm512_unpack##half##_ps((__m512)(a), (__m512)(b))
+#define REEL_MIX_TWOS(half, a, b) (reel_vector_f32)_mm512_unpack##half##_pd((__m512d)(a), (__m512d)(b))
+#elif REEL_VECTOR_BYTES == 32
+#define REEL_MIX(half, a, b) (reel_vector_f32)_mm256_unpack##half##_ps((__m256)(a), (__m256)(b))
+#define REEL_MIX_TWOS(half, a, b) (reel_vector_f32)_mm256_unpack##half##_pd((__m256d)(a), (__m256d)(b))
+#else
+    enum { lo = 0, hi = 2 };
+#define REEL_MIX(half, a, b) __builtin_shufflevector(a, b, half, half + 4, half + 1, half + 5)
+#define REEL_MIX_TWOS(half, a, b) __builtin_shufflevector(a, b, half, half + 1, half + 4, half + 5)
+#endif
+    const reel_vector_f32 low = REEL_MIX(lo, a[0], a[1]), high = REEL_MIX(hi, a[0], a[1]);
+    const reel_vector_f32 low_next = REEL_MIX(lo, a[2], a[3]), high_next = REEL_MIX(hi, a[2], a[3]);
+    a[0] = REEL_MIX_TWOS(lo, low, low_next);
+    a[1] = REEL_MIX_TWOS(hi, low, low_next);
+    a[2] = REEL_MIX_TWOS(lo, high, high_next);
+    a[3] = REEL_MIX_TWOS(hi, high, high_next);
+#undef REEL_MIX
+#undef REEL_MIX_TWOS
+}
+
 #endif
