@@ -27,6 +27,8 @@
 #define reel_xent_f32_lanes           REEL_AT_LEVEL(reel_xent_f32_lanes)
 #define reel_xent_f32_row_alone       REEL_AT_LEVEL(reel_xent_f32_row_alone)
 #define reel_xent_f32_at_labels       REEL_AT_LEVEL(reel_xent_f32_at_labels)
+#define reel_xent_f32_look_up         REEL_AT_LEVEL(reel_xent_f32_look_up)
+#define reel_xent_f32_put_labels      REEL_AT_LEVEL(reel_xent_f32_put_labels)
 #define reel_xent_f32_no_sums         REEL_AT_LEVEL(reel_xent_f32_no_sums)
 #define reel_xent_f32_write           REEL_AT_LEVEL(reel_xent_f32_write)
 #define reel_xent_f32_add_classes     REEL_AT_LEVEL(reel_xent_f32_add_classes)
@@ -38,6 +40,7 @@
 #define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
 #define reel_xent_f32_label_gradient  REEL_AT_LEVEL(reel_xent_f32_label_gradient)
 #define reel_xent_f32_second          REEL_AT_LEVEL(reel_xent_f32_second)
+#define reel_xent_f32_quantity        REEL_AT_LEVEL(reel_xent_f32_quantity)
 
 /* Sums over the classes, of sixteen rows or in sixteen lanes: of[XENT_F32_ALL], ... */
 enum {
@@ -69,6 +72,15 @@ typedef struct xent_f32_largest {
     float max[REEL_LANES_F32], e[REEL_LANES_F32], e_rest[REEL_LANES_F32];
 } xent_f32_largest;
 
+/* What the sums come to, in f64, of eight rows or of sixteen: cross_entropy_state.h has the formulas. */
+typedef struct xent_f32_numbers {
+    double max[REEL_LANES_F32], largest[REEL_LANES_F32];
+    double per_largest[REEL_LANES_F32];             /* 1 / e_m, before that was rounded to f32     */
+    double x[REEL_LANES_F32], log[REEL_LANES_F32];  /* log1p(x)                                    */
+    double upstream[REEL_LANES_F32], total[REEL_LANES_F32], slope[REEL_LANES_F32];  /* u, u S, u S / D */
+    double mean[REEL_LANES_F32];                    /* sum p v                                     */
+} xent_f32_numbers;
+
 /* Where the groups lie. NULL: not there, or not wanted. */
 typedef struct xent_f32_groups {
     int          count;                             /* numbers: no less than sixteen; the last group may not be full */
@@ -94,6 +106,14 @@ void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows
 void reel_xent_f32_label_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);   /* u (-log p)   */
 void reel_xent_f32_second(const xent_f32_groups *at, const xent_f32_rows *rows);           /* u S p (v - sum p v) */
 
+/* Across, of rows with an integer label each: the logit and the exponential there, or 0 where the label is no class; and
+ * the results there. (To read and to write them one by one would take a CPU longer: it waits for what it has written in
+ * other parts than it reads.) */
+void reel_xent_f32_look_up(const xent_f32_groups *at, const int32_t label[REEL_LANES_F32], float z[REEL_LANES_F32],
+                           float e[REEL_LANES_F32]);
+void reel_xent_f32_put_labels(const xent_f32_groups *at, const int32_t label[REEL_LANES_F32],
+                              const float result[REEL_LANES_F32]);
+
 /* ---- cross_entropy_f32.c ------------------------------------------------------------------------------- */
 
 /* Sums of nothing; then what the job sums over the classes, and what it writes. */
@@ -102,12 +122,16 @@ void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *
                                xent_f32_sums *sums);
 void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows);
 
+/* ---- cross_entropy_f32_finish.c: from sums to what each row needs ---------------------------------------- */
+
 /* Of a panel: the rows of which a quantity (the loss, the gradient, the one into the labels, the second derivative) cannot
  * be had in f32, a bit each. */
 enum { XENT_F32_QUANTITIES = 4 };
 typedef struct xent_f32_unsuited {
     unsigned rows[XENT_F32_QUANTITIES];
 } xent_f32_unsuited;
+
+extern const unsigned reel_xent_f32_quantity[XENT_F32_QUANTITIES];
 
 /* e and e_rest, of max. */
 void reel_xent_f32_find_largest(xent_f32_largest *largest);
@@ -116,16 +140,19 @@ void reel_xent_f32_find_largest(xent_f32_largest *largest);
  * largest. XENT_F32_OTHERS is used where x < 2^-11. */
 #define XENT_F32_CONFIDENT (1 + 0x1p-10)
 
-/* From the sums of a panel's rows, in lanes `first` on, and their largest logits to what each row needs. */
-void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, const xent_f32_largest *largest, int first,
-                          reel_xent_panel *panel, xent_rows *rows, xent_f32_unsuited *unsuited);
+/* From the sums of one panel's rows or of two panels', and their largest logits, to what each row needs and to the values. */
+void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, const xent_f32_largest *largest, int panels,
+                          reel_xent_panel panel[], xent_f32_numbers *numbers, xent_f32_unsuited unsuited[]);
 
-/* Eight rows' numbers for lanes `first` on; and one of these rows' for all lanes. */
-void reel_xent_f32_lanes(const reel_xent_job *job, const xent_rows *rows, int first, xent_f32_rows *lanes);
+/* A lane for each row; and one of the rows in all lanes. */
+void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_numbers *numbers, xent_f32_rows *lanes);
 void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *alone);
 
-/* u (p - 1), the gradient at eight rows' integer labels, from the exponentials there. */
-void reel_xent_f32_at_labels(const xent_rows *rows, const float e[REEL_LANES], float gradient[REEL_LANES]);
+/* u (p - 1), the gradient at the rows' integer labels, from the exponentials there. */
+void reel_xent_f32_at_labels(const xent_f32_numbers *numbers, const float e[REEL_LANES_F32],
+                             float gradient[REEL_LANES_F32]);
+
+/* ---- Panels -------------------------------------------------------------------------------------------- */
 
 /* Along: one panel. Across: two, of eight rows each. They set the values and write what the job asks for. */
 void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited);

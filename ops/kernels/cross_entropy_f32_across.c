@@ -4,10 +4,9 @@
 
 #include <string.h>
 
-/* Groups: the sixteen rows' numbers of one class side by side, and of each array one group more, where rows without an
- * integer label have it. Arrays follow each other closely, as all that starts at multiples of 4096 bytes competes for the
- * same few lines of the level-1 cache. */
-enum { ACROSS_ARRAYS = 6, ACROSS_NUMBERS = ACROSS_ARRAYS * (REEL_XENT_FEW + 1) * REEL_LANES_F32 };
+/* Groups: the sixteen rows' numbers of one class side by side. Arrays follow each other closely, as all that starts at
+ * multiples of 4096 bytes competes for the same few lines of the level-1 cache. */
+enum { ACROSS_ARRAYS = 6, ACROSS_NUMBERS = ACROSS_ARRAYS * REEL_XENT_FEW * REEL_LANES_F32 };
 
 /* ---- Turning --------------------------------------------------------------------------------------------- */
 
@@ -46,6 +45,17 @@ static void across_put_rows(float *array, const int64_t row[REEL_LANES_F32], int
         }
 }
 
+/* While these rows are in hand, the next sixteen come. */
+REEL_INLINE void across_fetch(const float *array, const int64_t row[REEL_LANES_F32], int64_t classes, bool back)
+{
+    const float *next = array + row[0] + REEL_LANES_F32 * (row[1] - row[0]);
+    for (int64_t class = 0; class < classes; class++)
+        if (back)
+            __builtin_prefetch(next + class * REEL_LANES_F32, 1);
+        else
+            __builtin_prefetch(next + class * REEL_LANES_F32);
+}
+
 /* From memory into the room, or back. */
 static void across_turn(const reel_xent_job *job, const reel_xent_panel panel[2], enum reel_xent_operand which,
                         float *groups, bool back)
@@ -57,6 +67,7 @@ static void across_turn(const reel_xent_job *job, const reel_xent_panel panel[2]
         memcpy(row + p * REEL_XENT_ROWS, panel[p].row[which], sizeof panel[p].row[which]);
     const int rows = back ? panel[0].rows + panel[1].rows : REEL_LANES_F32;
     if (step == 1 && rows == REEL_LANES_F32 && job->classes >= 4) {
+        across_fetch(array, row, job->classes, back);
         if (back)
             across_put_rows(array, row, job->classes, groups);
         else
@@ -82,48 +93,27 @@ REEL_INLINE float *across_take(const reel_xent_job *job, const reel_xent_panel p
 
 /* ---- Integer labels -------------------------------------------------------------------------------------- */
 
-#define ACROSS_EACH_LANE(lane) _Pragma("GCC unroll 8") for (int lane = 0; lane < REEL_LANES_F32; lane++)
-
-/* Where the rows' labels are among the groups; behind them (`size` numbers) for rows that have none that counts. */
-static void across_find_labels(const reel_xent_panel *panel, int size, int first, int at[REEL_XENT_ROWS])
+/* -1 for rows that have none that counts. */
+static void across_find_labels(const reel_xent_panel *panel, int32_t label[REEL_XENT_ROWS])
 {
     if (panel->whole)
         #pragma omp simd
         for (int r = 0; r < REEL_XENT_ROWS; r++)
-            at[r] = (int)panel->label[r] * REEL_LANES_F32 + first + r;
+            label[r] = (int32_t)panel->label[r];
     for (int r = 0; r < REEL_XENT_ROWS && !panel->whole; r++) {
         const bool counts = r < panel->rows && panel->label[r] >= 0 && panel->fate[r] == REEL_XENT_COUNTS;
-        at[r] = (counts ? (int)panel->label[r] * REEL_LANES_F32 : size) + first + r;
+        label[r] = counts ? (int32_t)panel->label[r] : -1;
     }
 }
 
-static void across_add_labels(const int label[REEL_LANES_F32], int size, float *z, xent_f32_sums *sums)
+static void across_add_labels(const int32_t label[REEL_LANES_F32], const float z[REEL_LANES_F32], xent_f32_sums *sums)
 {
-    float own[REEL_LANES_F32], there[REEL_LANES_F32];
-    for (REEL_EACH_VECTOR_F32(i))
-        reel_put_f32(z + size + i, (reel_vector_f32){0});
-    ACROSS_EACH_LANE(lane)
-        own[lane] = z[label[lane]];
+    double *labels = sums->of[XENT_F32_LABELS], *labels_z = sums->of[XENT_F32_LABELS_Z];
     #pragma omp simd
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        there[lane] = label[lane] < size ? 1 : 0;
-    for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH) {
-        reel_store(sums->of[XENT_F32_LABELS] + lane, reel_load_f32(there + lane));
-        reel_store(sums->of[XENT_F32_LABELS_Z] + lane, reel_load_f32(own + lane));
-    }
-}
-
-static void across_write_labels(const int label[REEL_LANES_F32], const xent_rows rows[2], const xent_f32_groups *at)
-{
-    float e[REEL_LANES_F32], gradient[REEL_LANES_F32];
-    for (REEL_EACH_VECTOR_F32(i))
-        reel_put_f32(at->e + at->count + i, (reel_vector_f32){0});
-    ACROSS_EACH_LANE(lane)
-        e[lane] = at->e[label[lane]];
-    for (int p = 0; p < 2; p++)
-        reel_xent_f32_at_labels(&rows[p], e + p * REEL_XENT_ROWS, gradient + p * REEL_XENT_ROWS);
-    ACROSS_EACH_LANE(lane)
-        at->out[label[lane]] = gradient[lane];
+        labels[lane] = label[lane] >= 0;
+    for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
+        reel_store(labels_z + lane, reel_load_f32(z + lane));
 }
 
 /* Rows that do not count. */
@@ -138,60 +128,77 @@ static void across_fill(const reel_xent_panel *panel, int first, int64_t classes
 
 /* ---- Sixteen rows ---------------------------------------------------------------------------------------- */
 
-static void across_write(const reel_xent_job *job, const reel_xent_panel panel[2], const xent_rows rows[2],
-                         const int label[REEL_LANES_F32], const xent_f32_groups *at)
+typedef struct across_tile {
+    xent_f32_sums    sums;
+    xent_f32_largest largest;
+    xent_f32_numbers numbers;
+    xent_f32_groups  at;
+    int32_t          label[REEL_LANES_F32];
+    float            label_z[REEL_LANES_F32], label_e[REEL_LANES_F32];     /* there                */
+    float            room[ACROSS_NUMBERS];
+} across_tile;
+
+static void across_read(const reel_xent_job *job, const reel_xent_panel panel[2], across_tile *tile)
 {
-    _Alignas(64) xent_f32_rows lanes;
-    for (int p = 0; p < 2; p++)
-        reel_xent_f32_lanes(job, &rows[p], p * REEL_XENT_ROWS, &lanes);
-    reel_xent_f32_write(job, at, &lanes);
-    if (!at->y && xent_wants(job, REEL_XENT_GRADIENT))
-        across_write_labels(label, rows, at);
-    for (int p = 0; p < 2; p++)
-        across_fill(&panel[p], p * REEL_XENT_ROWS, job->classes, at);
-    if (xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        across_turn(job, panel, REEL_XENT_OUT, at->out, true);
-    if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
-        across_turn(job, panel, xent_f32_label_out(job), at->label_out, true);
+    const int size = (int)job->classes * REEL_LANES_F32;
+    float *room = tile->room;
+    tile->at = (xent_f32_groups){.count = size, .e = room, .out = room + size, .label_out = room + 2 * size,
+                                 .z = across_take(job, panel, REEL_XENT_LOGITS, room + 3 * size),
+                                 .y = across_take(job, panel, REEL_XENT_LABELS, room + 4 * size),
+                                 .v = across_take(job, panel, REEL_XENT_DIRECTION, room + 5 * size)};
+    for (REEL_EACH_VECTOR_F32(i))
+        reel_put_f32(tile->largest.max + i, reel_spread_f32(-INFINITY));
+    reel_xent_f32_largest(tile->at.z, size, tile->largest.max);
+    reel_xent_f32_find_largest(&tile->largest);
 }
 
-static bool across_is_any_confident(const xent_f32_largest *largest, const xent_f32_sums *sums)
+static bool across_is_any_confident(const across_tile *tile)
 {
     unsigned confident = 0;
     for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
-        confident |= reel_condition_bits(reel_lanes_less(reel_load(sums->of[XENT_F32_ALL] + lane),
-                                                         reel_load_f32(largest->e + lane) * XENT_F32_CONFIDENT));
+        confident |= reel_condition_bits(reel_lanes_less(reel_load(tile->sums.of[XENT_F32_ALL] + lane),
+                                                         reel_load_f32(tile->largest.e + lane) * XENT_F32_CONFIDENT));
     return confident != 0;
+}
+
+static void across_add(const reel_xent_job *job, const reel_xent_panel panel[2], across_tile *tile)
+{
+    reel_xent_f32_no_sums(&tile->sums);
+    reel_xent_f32_add_classes(job, &tile->at, tile->largest.max, &tile->sums);
+    if (across_is_any_confident(tile))
+        reel_xent_f32_add_others(&tile->at, tile->largest.e, &tile->sums);
+    if (tile->at.y)
+        return;
+    for (int p = 0; p < 2; p++)
+        across_find_labels(&panel[p], tile->label + p * REEL_XENT_ROWS);
+    reel_xent_f32_look_up(&tile->at, tile->label, tile->label_z, tile->label_e);
+    across_add_labels(tile->label, tile->label_z, &tile->sums);
+}
+
+static void across_write(const reel_xent_job *job, const reel_xent_panel panel[2], const across_tile *tile)
+{
+    _Alignas(64) xent_f32_rows lanes;
+    float at_label[REEL_LANES_F32];
+    reel_xent_f32_lanes(job, &tile->numbers, &lanes);
+    reel_xent_f32_write(job, &tile->at, &lanes);
+    if (!tile->at.y && xent_wants(job, REEL_XENT_GRADIENT)) {
+        reel_xent_f32_at_labels(&tile->numbers, tile->label_e, at_label);
+        reel_xent_f32_put_labels(&tile->at, tile->label, at_label);
+    }
+    for (int p = 0; p < 2; p++)
+        across_fill(&panel[p], p * REEL_XENT_ROWS, job->classes, &tile->at);
+    if (xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
+        across_turn(job, panel, REEL_XENT_OUT, tile->at.out, true);
+    if (xent_wants(job, REEL_XENT_LABEL_GRADIENT))
+        across_turn(job, panel, xent_f32_label_out(job), tile->at.label_out, true);
 }
 
 void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xent_f32_unsuited unsuited[2])
 {
-    _Alignas(64) xent_f32_sums sums;
-    _Alignas(64) xent_f32_largest largest;
-    _Alignas(64) xent_rows rows[2];
-    _Alignas(64) float room[ACROSS_NUMBERS];
-    const int size = (int)job->classes * REEL_LANES_F32, stride = size + REEL_LANES_F32;
-    int label[REEL_LANES_F32];
-    xent_f32_groups at = {.count = size, .e = room, .out = room + stride, .label_out = room + 2 * stride};
-    float *z = across_take(job, panel, REEL_XENT_LOGITS, room + 3 * stride);
-    at.z = z;
-    at.y = across_take(job, panel, REEL_XENT_LABELS, room + 4 * stride);
-    at.v = across_take(job, panel, REEL_XENT_DIRECTION, room + 5 * stride);
-    for (REEL_EACH_VECTOR_F32(i))
-        reel_put_f32(largest.max + i, reel_spread_f32(-INFINITY));
-    reel_xent_f32_no_sums(&sums);
-    reel_xent_f32_largest(at.z, size, largest.max);
-    reel_xent_f32_find_largest(&largest);
-    reel_xent_f32_add_classes(job, &at, largest.max, &sums);
-    if (across_is_any_confident(&largest, &sums))
-        reel_xent_f32_add_others(&at, largest.e, &sums);
-    if (!at.y) {
-        for (int p = 0; p < 2; p++)
-            across_find_labels(&panel[p], size, p * REEL_XENT_ROWS, label + p * REEL_XENT_ROWS);
-        across_add_labels(label, size, z, &sums);
-    }
-    for (int p = 0; p < 2; p++)
-        reel_xent_f32_finish(job, &sums, &largest, p * REEL_XENT_ROWS, &panel[p], &rows[p], &unsuited[p]);
+    _Alignas(64) across_tile tile;
+    across_read(job, panel, &tile);
+    across_add(job, panel, &tile);
+    reel_xent_f32_finish(job, &tile.sums, &tile.largest, 2, panel, &tile.numbers, unsuited);
     if (job->array[REEL_XENT_OUT].data)
-        across_write(job, panel, rows, label, &at);
+        across_write(job, panel, &tile);
 }

@@ -38,7 +38,7 @@ typedef struct along_panel {
     bool                   kept_in_out;             /* ... where the results will be               */
     along_room            *room;
     xent_f32_largest       largest;                 /* a lane for each row                         */
-    float                  label_e[REEL_XENT_ROWS];
+    float                  label_e[REEL_LANES_F32]; /* exponentials at the rows' integer labels    */
 } along_panel;
 
 /* ---- Stretches ------------------------------------------------------------------------------------------- */
@@ -281,7 +281,7 @@ static void along_put_back(const along_panel *at, along_stretch s)
         along_copy(at, label_out, s, at->room->label_out, true);
 }
 
-static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, const float at_label[REEL_LANES])
+static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, const float at_label[REEL_LANES_F32])
 {
     _Alignas(64) xent_f32_rows alone[REEL_XENT_ROWS];
     for (ALONG_EACH_ROW(row, at))
@@ -305,12 +305,12 @@ static void along_fill(const along_panel *at, enum reel_xent_operand which)
     }
 }
 
-static void along_write(along_panel *at, const xent_rows *rows)
+static void along_write(along_panel *at, const xent_f32_numbers *numbers)
 {
     _Alignas(64) xent_f32_rows lanes;
-    float at_label[REEL_LANES];
-    reel_xent_f32_lanes(at->job, rows, 0, &lanes);
-    reel_xent_f32_at_labels(rows, at->label_e, at_label);
+    float at_label[REEL_LANES_F32];
+    reel_xent_f32_lanes(at->job, numbers, &lanes);
+    reel_xent_f32_at_labels(numbers, at->label_e, at_label);
     for (at->end = 0; along_next_rows(at);)
         along_write_rows(at, &lanes, at_label);
     along_fill(at, REEL_XENT_OUT);
@@ -320,7 +320,7 @@ static void along_write(along_panel *at, const xent_rows *rows)
 void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited)
 {
     _Alignas(64) xent_f32_sums sums;
-    _Alignas(64) xent_rows rows;
+    _Alignas(64) xent_f32_numbers numbers = {.max = {0}};
     _Alignas(64) along_room room;
     along_panel at = {.job = job, .panel = panel, .apart = job->array[REEL_XENT_LOGITS].step != 1, .room = &room};
     reel_xent_f32_no_sums(&sums);
@@ -332,7 +332,7 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
         along_sum_rows(&at, &sums);
     }
     along_add_others(&at, &sums);
-    reel_xent_f32_finish(job, &sums, &at.largest, 0, panel, &rows, unsuited);
+    reel_xent_f32_finish(job, &sums, &at.largest, 1, panel, &numbers, unsuited);
     if (job->array[REEL_XENT_OUT].data)
-        along_write(&at, &rows);
+        along_write(&at, &numbers);
 }

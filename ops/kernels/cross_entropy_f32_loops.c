@@ -261,3 +261,46 @@ void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *ro
         }
     }
 }
+
+/* ---- Integer labels, across ------------------------------------------------------------------------------ */
+
+REEL_INLINE reel_mask_f32 loops_labels(const int32_t label[REEL_LANES_F32], int i)
+{
+    reel_mask_f32 x;
+    memcpy(&x, label + i, sizeof x);
+    return x;
+}
+
+void reel_xent_f32_look_up(const xent_f32_groups *groups, const int32_t label[REEL_LANES_F32], float z[REEL_LANES_F32],
+                           float e[REEL_LANES_F32])
+{
+    const xent_f32_groups at = *groups;
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_mask_f32 wanted = loops_labels(label, i);
+        reel_vector_f32 own_z = {0}, own_e = {0};
+        reel_mask_f32 class = {0};
+        for (LOOPS_EACH_GROUP(k, i, at.count)) {
+            reel_condition_f32 own = reel_equal_i32(wanted, class);
+            own_z = reel_choose_f32(own, reel_numbers_f32(at.z + k), own_z);
+            own_e = reel_choose_f32(own, reel_numbers_f32(at.e + k), own_e);
+            class += 1;
+        }
+        reel_put_f32(z + i, own_z);
+        reel_put_f32(e + i, own_e);
+    }
+}
+
+void reel_xent_f32_put_labels(const xent_f32_groups *groups, const int32_t label[REEL_LANES_F32],
+                              const float result[REEL_LANES_F32])
+{
+    const xent_f32_groups at = *groups;
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_mask_f32 wanted = loops_labels(label, i);
+        const reel_vector_f32 own = loops_all(result, i);
+        reel_mask_f32 class = {0};
+        for (LOOPS_EACH_GROUP(k, i, at.count)) {
+            reel_put_f32(at.out + k, reel_choose_f32(reel_equal_i32(wanted, class), own, reel_numbers_f32(at.out + k)));
+            class += 1;
+        }
+    }
+}

@@ -46,8 +46,6 @@ typedef struct xent_rows {
     double     post[REEL_LANES];
     xent_pairs middle;                              /* v*                                          */
     xent_pairs mean;                                /* sum p v - v*                                */
-    double     largest[REEL_LANES];                 /* in lanes of f32: e of the largest logit, in units */
-    double     per_largest[REEL_LANES];             /* one over it, before it was rounded to f32   */
 } xent_rows;
 
 /* Sums over the classes, of eight rows or in eight lanes. Where z = m, e^(z - m) counts as a tie and not

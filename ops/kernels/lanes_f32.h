@@ -40,6 +40,15 @@ REEL_INLINE reel_condition_f32 reel_less_f32(reel_vector_f32 a, reel_vector_f32 
 #endif
 }
 
+REEL_INLINE reel_condition_f32 reel_equal_i32(reel_mask_f32 a, reel_mask_f32 b)
+{
+#if REEL_VECTOR_BYTES == 64
+    return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
+#else
+    return a == b;
+#endif
+}
+
 /* Whether the condition holds in all lanes. */
 REEL_INLINE bool reel_all_f32(reel_condition_f32 condition)
 {
@@ -80,6 +89,23 @@ REEL_INLINE reel_vector_f32 reel_unless_f32(reel_condition_f32 condition, reel_v
     return (reel_vector_f32)_mm512_maskz_mov_ps((__mmask16)~condition, (__m512)a);
 #else
     return (reel_vector_f32)(~condition & (reel_mask_f32)a);
+#endif
+}
+
+/* Two vectors of doubles in one. A CPU waits long for a vector that it has just written in parts. */
+REEL_INLINE reel_vector_f32 reel_narrow_f32(reel_vector low, reel_vector high)
+{
+#if REEL_VECTOR_BYTES == 64
+    __m512 x = _mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low));
+    return (reel_vector_f32)_mm512_insertf32x8(x, _mm512_cvtpd_ps((__m512d)high), 1);
+#elif REEL_VECTOR_BYTES == 32
+    __m256 x = _mm256_castps128_ps256(_mm256_cvtpd_ps((__m256d)low));
+    return (reel_vector_f32)_mm256_insertf128_ps(x, _mm256_cvtpd_ps((__m256d)high), 1);
+#else
+    reel_vector_f32 x;
+    reel_store_f32((float *)&x, low);
+    reel_store_f32((float *)&x + REEL_WIDTH, high);
+    return x;
 #endif
 }
 
