@@ -5,9 +5,6 @@
 #include "ops/kernels/cross_entropy_formulas.h"
 #include "core/dtype.h"
 
-#include <float.h>
-#include <string.h>
-
 enum {
     ALONG_TILE  = 1024,                             /* classes                                     */
     ALONG_APART = ALONG_TILE / REEL_XENT_ROWS,      /* ... of each of eight rows                   */
@@ -15,7 +12,7 @@ enum {
     ALONG_ROOM  = ALONG_PLACE * REEL_XENT_ROWS
 };
 
-/* Some classes: at least sixteen, unless there are no more. */
+/* Some classes: at least sixteen. (Rows of few classes go across.) */
 typedef struct along_stretch {
     int64_t first;
     int     count;
@@ -33,6 +30,8 @@ typedef struct along_panel {
     const reel_xent_job   *job;
     const reel_xent_panel *panel;
     int                    first, end;              /* the rows in hand                            */
+    float                 *in_place[REEL_XENT_OPERANDS];    /* arrays that can be used as they lie: classes side by side */
+    int                    label_out;               /* the gradient into the labels                */
     bool                   apart;                   /* the logits' classes do not lie side by side */
     bool                   kept;                    /* exponentials, from the sums for the results: in the room */
     bool                   kept_in_out;             /* ... where the results will be               */
@@ -72,21 +71,19 @@ static int along_counting(const along_panel *at, int row)
     return row;
 }
 
-/* Numbers that the loops are given: a group, at least. */
-static int along_count(along_stretch s)
+static void along_start(along_panel *at)
 {
-    return s.count < REEL_LANES_F32 ? REEL_LANES_F32 : s.count;
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
+        if (at->job->array[which].step == 1)
+            at->in_place[which] = at->job->array[which].data;
+    at->apart = !at->in_place[REEL_XENT_LOGITS];
+    at->label_out = xent_f32_label_out(at->job);
 }
 
-static char *along_start(const along_panel *at, enum reel_xent_operand which, int row, int64_t class)
+/* Where a row's class lies in memory. */
+static float *along_array(const along_panel *at, int which, int row, int64_t class)
 {
-    int64_t element = at->panel->row[which][row] + class * at->job->array[which].step;
-    return (char *)at->job->array[which].data + element * (int64_t)sizeof(float);
-}
-
-static bool along_lies_well(const along_panel *at, enum reel_xent_operand which, along_stretch s)
-{
-    return at->job->array[which].step == 1 && s.count >= REEL_LANES_F32;
+    return (float *)at->job->array[which].data + at->panel->row[which][row] + class * at->job->array[which].step;
 }
 
 static float *along_place(const along_panel *at, float *room, int row)
@@ -95,49 +92,41 @@ static float *along_place(const along_panel *at, float *room, int row)
 }
 
 /* From memory into the room, or back: all rows in hand, sixteen classes of each in turn. */
-static void along_copy(const along_panel *at, enum reel_xent_operand which, along_stretch s, float *room, bool back)
+static void along_copy(const along_panel *at, int which, along_stretch s, float *room, bool back)
 {
     const int64_t step = at->job->array[which].step;
     for (int k = 0; k < s.count; k += REEL_LANES_F32)
         for (ALONG_EACH_ROW(row, at)) {
             int count = s.count - k < REEL_LANES_F32 ? s.count - k : REEL_LANES_F32;
             float *near = along_place(at, room, row) + k;
-            void *far = along_start(at, which, row, s.first + k);
-            if (step == 1)
-                memcpy(back ? far : near, back ? near : far, (size_t)count * sizeof *near);
-            else if (back)
+            float *far = along_array(at, which, row, s.first + k);
+            if (back)
                 reel_convert_strided(REEL_F32, far, step, REEL_F32, near, 1, count);
             else
                 reel_convert_strided(REEL_F32, near, 1, REEL_F32, far, step, count);
         }
 }
 
-/* Into the room what cannot be used where it lies; a group that is not full is filled up. */
-static void along_gather(const along_panel *at, enum reel_xent_operand which, along_stretch s, float filling, float *room)
+/* Into the room what cannot be used where it lies. */
+static void along_gather(const along_panel *at, int which, along_stretch s, float *room)
 {
-    if (!at->job->array[which].data || along_lies_well(at, which, s))
-        return;
-    along_copy(at, which, s, room, false);
-    for (ALONG_EACH_ROW(row, at))
-        for (int i = s.count; i < along_count(s); i++)
-            along_place(at, room, row)[i] = filling;
+    if (at->job->array[which].data && !at->in_place[which])
+        along_copy(at, which, s, room, false);
 }
 
 static void along_gather_all(const along_panel *at, along_stretch s)
 {
-    along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
-    along_gather(at, REEL_XENT_LABELS, s, 0, at->room->y);
-    along_gather(at, REEL_XENT_DIRECTION, s, 0, at->room->v);
+    along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
+    along_gather(at, REEL_XENT_LABELS, s, at->room->y);
+    along_gather(at, REEL_XENT_DIRECTION, s, at->room->v);
 }
 
 /* A row's stretch, where it lies or in the room. NULL where there is no such operand. */
-static float *along_floats(const along_panel *at, enum reel_xent_operand which, int row, along_stretch s, float *room)
+REEL_INLINE float *along_floats(const along_panel *at, int which, int row, along_stretch s, float *room)
 {
-    if (!at->job->array[which].data)
-        return NULL;
-    if (along_lies_well(at, which, s))
-        return (float *)(void *)along_start(at, which, row, s.first);
-    return along_place(at, room, row);
+    if (at->in_place[which])
+        return at->in_place[which] + at->panel->row[which][row] + s.first;
+    return at->job->array[which].data ? along_place(at, room, row) : NULL;
 }
 
 static xent_f32_groups along_operands(const along_panel *at, int row, along_stretch s)
@@ -145,13 +134,12 @@ static xent_f32_groups along_operands(const along_panel *at, int row, along_stre
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
     int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
-    bool in_out = at->kept_in_out && along_lies_well(at, REEL_XENT_OUT, s);
     const int64_t next_row = at->apart ? 0 : at->job->classes;
-    return (xent_f32_groups){.count = along_count(s), .e = in_out ? out : at->room->e + kept,
+    return (xent_f32_groups){.count = s.count, .e = at->kept_in_out ? out : at->room->e + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                              .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
-                             .label_out = along_floats(at, xent_f32_label_out(at->job), row, s, at->room->label_out),
+                             .label_out = along_floats(at, at->label_out, row, s, at->room->label_out),
                              .ahead_z = next_row, .ahead_out = at->kept ? next_row : s.count, .is_long = !at->kept};
 }
 
@@ -169,9 +157,9 @@ static void along_find_largest(along_panel *at)
     for (ALONG_EACH_ROW(row, at))
         along_spread(-INFINITY, lanes[row]);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
-        along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
+        along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
         for (ALONG_EACH_ROW(row, at))
-            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), along_count(s), lanes[row]);
+            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), s.count, lanes[row]);
     }
     for (ALONG_EACH_ROW(row, at))
         at->largest.max[row] = reel_largest_f32(lanes[row]);
@@ -241,7 +229,7 @@ static double along_sum_others(const along_panel *at, int row)
     reel_xent_f32_no_sums(&lanes);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         if (!at->kept)
-            along_gather(at, REEL_XENT_LOGITS, s, -FLT_MAX, at->room->z);
+            along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
         xent_f32_groups operands = along_operands(at, row, s);
         along_find_exponentials(at, max, &operands);
         reel_xent_f32_add_others(&operands, e, &lanes);
@@ -274,11 +262,10 @@ static void along_write_stretch(const along_panel *at, int row, along_stretch s,
 
 static void along_put_back(const along_panel *at, along_stretch s)
 {
-    int label_out = xent_f32_label_out(at->job);
-    if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND) && !along_lies_well(at, REEL_XENT_OUT, s))
+    if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND) && !at->in_place[REEL_XENT_OUT])
         along_copy(at, REEL_XENT_OUT, s, at->room->out, true);
-    if (xent_wants(at->job, REEL_XENT_LABEL_GRADIENT) && !along_lies_well(at, label_out, s))
-        along_copy(at, label_out, s, at->room->label_out, true);
+    if (xent_wants(at->job, REEL_XENT_LABEL_GRADIENT) && !at->in_place[at->label_out])
+        along_copy(at, at->label_out, s, at->room->label_out, true);
 }
 
 static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, const float at_label[REEL_LANES_F32])
@@ -300,7 +287,7 @@ static void along_fill(const along_panel *at, enum reel_xent_operand which)
     for (int row = 0; row < at->panel->rows && at->job->array[which].data; row++) {
         const float filling = xent_f32_instead(at->panel->fate[row]);
         if (at->panel->fate[row] != REEL_XENT_COUNTS)
-            reel_convert_strided(REEL_F32, along_start(at, which, row, 0), at->job->array[which].step, REEL_F32, &filling, 0,
+            reel_convert_strided(REEL_F32, along_array(at, which, row, 0), at->job->array[which].step, REEL_F32, &filling, 0,
                                  at->job->classes);
     }
 }
@@ -322,11 +309,12 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
     _Alignas(64) xent_f32_sums sums;
     _Alignas(64) xent_f32_numbers numbers = {.max = {0}};
     _Alignas(64) along_room room;
-    along_panel at = {.job = job, .panel = panel, .apart = job->array[REEL_XENT_LOGITS].step != 1, .room = &room};
+    along_panel at = {.job = job, .panel = panel, .room = &room};
+    along_start(&at);
     reel_xent_f32_no_sums(&sums);
     at.kept = panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) <= REEL_XENT_KEPT_F32 / REEL_LANES_F32;
-    at.kept_in_out = !at.kept && panel->rows == 1 && job->array[REEL_XENT_OUT].data && job->array[REEL_XENT_OUT].step == 1 &&
-                    xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
+    at.kept_in_out = !at.kept && panel->rows == 1 && at.in_place[REEL_XENT_OUT] &&
+                     xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
     while (along_next_rows(&at)) {
         along_find_largest(&at);
         along_sum_rows(&at, &sums);
