@@ -62,22 +62,48 @@ static void SKINNY(skinny_rows_pack)(const reel_skinny *s, int64_t first, int64_
     }
 }
 
-/* tile[r, p] = A[i + r, first + p], and 0 where there is no such row. */
+/* tile[p] = a[p], a vector at a time. */
+static void SKINNY(skinny_rows_widen)(const skinny_source *a, int64_t terms, skinny_real *tile)
+{
+    enum { WIDTH = sizeof(skinny_vector) / sizeof(skinny_real) };
+    int64_t p = 0;
+    for (; p + WIDTH <= terms; p += WIDTH)
+        SKINNY_OF(reel_put, SKINNY_REAL)(tile + p, SKINNY_LOAD(a + p));
+    for (; p < terms; p++)
+        tile[p] = a[p];
+}
+
+/* tile[r, p] = A[i + r, first + p], and 0 where there is no such row in a pass that has others. */
 static void SKINNY(skinny_rows_lay)(const reel_skinny *s, int64_t i, int64_t first, int64_t terms,
                                     skinny_real *tile)
 {
-    for (int64_t r = 0; r < SKINNY_ROWS; r++, tile += SKINNY_DEPTH) {
+    enum { PASS = SKINNY(skinny_pass) };
+    int64_t rows = skinny_smaller(s->m - i, SKINNY_ROWS), in_passes = (rows + PASS - 1) / PASS * PASS;
+    for (int64_t r = 0; r < in_passes; r++, tile += SKINNY_DEPTH) {
         const skinny_source *a = (const skinny_source *)s->a + (i + r) * s->a_row + first * s->a_col;
-        if (i + r >= s->m)
+        if (r >= rows)
             memset(tile, 0, (size_t)terms * sizeof *tile);
         else if (s->a_col == 1)
-#pragma omp simd
-            for (int64_t p = 0; p < terms; p++)
-                tile[p] = a[p];
+            SKINNY(skinny_rows_widen)(a, terms, tile);
         else
             for (int64_t p = 0; p < terms; p++)
                 tile[p] = a[p * s->a_col];
     }
+}
+
+/* C[i, :] (+)= sum */
+static void SKINNY(skinny_rows_write)(const reel_skinny *s, int64_t i, bool add, const skinny_real *restrict sum)
+{
+    skinny_real *restrict c = (skinny_real *)s->c + i * s->c_row;
+    if (add && s->c_col == 1)
+#pragma omp simd
+        for (int64_t j = 0; j < s->n; j++)
+            c[j] += sum[j];
+    else if (s->c_col == 1)
+        memcpy(c, sum, (size_t)s->n * sizeof *c);
+    else
+        for (int64_t j = 0; j < s->n; j++)
+            c[j * s->c_col] = add ? c[j * s->c_col] + sum[j] : sum[j];
 }
 
 /* C[i ..., :] (+)= the terms from `first` on, of sixteen rows or what is left of them. */
@@ -98,11 +124,7 @@ static void SKINNY(skinny_rows_some)(const reel_skinny *s, int64_t i, int64_t fi
         SKINNY(skinny_rows_sum)(terms, a + r * a_row, a_row, packed, next + r * s->a_row, s->a_row,
                                 sum + r * REEL_SKINNY_MOST);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t j = 0; j < s->n; j++) {
-            skinny_real *c = (skinny_real *)s->c + (i + r) * s->c_row + j * s->c_col;
-            skinny_real total = sum[r * REEL_SKINNY_MOST + j];
-            *c = first ? *c + total : total;
-        }
+        SKINNY(skinny_rows_write)(s, i + r, first > 0, sum + r * REEL_SKINNY_MOST);
 }
 
 static void SKINNY(skinny_rows)(const reel_skinny *s)
