@@ -167,11 +167,14 @@ void reel_pool_stop(reel_pool *pool)
 
 /* ---- Running ------------------------------------------------------------------------------------ */
 
+/* Small work is not for threads: it need not even ask the system which process this is. */
 static int64_t pool_pieces(const reel_pool *pool, int64_t count, int64_t grain)
 {
-    int64_t threads = reel_pool_threads(pool);
     int64_t most = count / (grain < 1 ? 1 : grain);
-    return most < 1 ? 1 : most < threads ? most : threads;
+    if (most < 2)
+        return 1;
+    int64_t threads = reel_pool_threads(pool);
+    return most < threads ? most : threads;
 }
 
 /* Piece i of n begins at floor(count / n) i, and at one more for each earlier piece that is longer by one. */
