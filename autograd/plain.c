@@ -139,6 +139,23 @@ reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const re
     return apply_any_to(file, line, op, (reel_tensor[]){a, b}, 2);
 }
 
+/* Kept apart from what follows, so that that saves no registers. */
+__attribute__((noinline))
+static reel_tensor sum_down(REEL_PLACE, reel_tensor x, reel_tensor like)
+{
+    if (!reel_usable(file, line, "sum_like", x) || !reel_usable(file, line, "sum_like", like))
+        return (reel_tensor){x.tape, 0, 0};
+    return reel_sum_to_at(file, line, x, reel_shape_of(like));
+}
+
+/* Nearly every VJP asks for this, and nearly always the shapes agree: a plain call, too, that only returns. */
+reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
+{
+    const reel_node *from = reel_readable(x.tape, x), *to = from ? reel_readable(x.tape, like) : NULL;
+    bool same = to && from->shape == to->shape && x.tape->error == REEL_FINE;
+    return same ? x : sum_down(file, line, x, like);
+}
+
 reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b)
 {
     const reel_op *op = &reel_op_accumulate;

@@ -314,23 +314,6 @@ reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
     return done ? sum : reel_reshape_at(file, line, sum, shape);
 }
 
-/* Kept apart from what follows, so that that saves no registers. */
-__attribute__((noinline))
-static reel_tensor sum_down(REEL_PLACE, reel_tensor x, reel_tensor like)
-{
-    if (!reel_usable(file, line, "sum_like", x) || !reel_usable(file, line, "sum_like", like))
-        return (reel_tensor){x.tape, 0, 0};
-    return reel_sum_to_at(file, line, x, reel_shape_of(like));
-}
-
-/* Nearly every VJP asks for this, and nearly always the shapes agree. */
-reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
-{
-    const reel_node *from = reel_readable(x.tape, x), *to = from ? reel_readable(x.tape, like) : NULL;
-    bool same = to && from->shape == to->shape && x.tape->error == REEL_FINE;
-    return same ? x : sum_down(file, line, x, like);
-}
-
 /* ---- stop_gradient ------------------------------------------------------------------------------------------------ */
 
 static bool same_view(reel_call *call, reel_output *out)
