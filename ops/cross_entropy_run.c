@@ -60,7 +60,8 @@ static void run_take_labels(const reel_xent_run *run, int64_t first, reel_xent_p
 {
     const reel_array *labels = run->array[REEL_XENT_INTEGERS];
     const int64_t step = run->stride[REEL_XENT_INTEGERS][0];
-    memset(panel->fate, REEL_XENT_COUNTS, sizeof panel->fate);
+    for (int r = 0; r < REEL_XENT_ROWS; r++)
+        panel->fate[r] = REEL_XENT_COUNTS;
     if (labels->dtype == REEL_I32 && step == 1 && panel->rows == REEL_XENT_ROWS) {
         const int32_t *restrict i32 = (const int32_t *)labels->data + first;
         int64_t *restrict label = panel->label;
