@@ -203,7 +203,8 @@ REEL_API reel_io reel_io_complete(const reel_io *io);
 typedef struct reel_tape_options {
     size_t         size;
     struct reel_use_named_arguments *named_arguments_only_;
-    reel_allocator allocator;                       /* NULL: malloc, realloc and free              */
+    reel_allocator allocator;                       /* NULL: the C library's memory, in large pages where 2 MiB
+                                                       or more are asked for and the system has them */
     void          *allocator_user;
     const reel_io *io;                              /* NULL: the standard table; it outlives the tape */
     size_t         memory_cap;                      /* bytes held at once; 0: no cap               */
@@ -1316,7 +1317,8 @@ typedef struct reel_gradcheck_function_options {
     uint64_t       seed;
     reel_finding  *elements;
     size_t         element_room;
-    reel_allocator allocator;                       /* NULL: malloc, realloc and free              */
+    reel_allocator allocator;                       /* NULL: the C library's memory, in large pages where 2 MiB
+                                                       or more are asked for and the system has them */
     void          *allocator_user;
 } reel_gradcheck_function_options;
 

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT
  *
  * Ownership.  Objects are the caller's own structs; all zeros is the empty object. What they point at
- *   comes from the allocator named in them (NULL: malloc, realloc and free) and goes back with the
+ *   comes from the allocator named in them (NULL: the standard one, as of a tape) and goes back with the
  *   object's free function, which leaves it empty.
  *
  * Errors.  A function that can fail returns false and leaves one line in the object's `error`; the
