@@ -470,9 +470,10 @@ START_TEST(negative_labels)
 }
 END_TEST
 
+/* The last sixteen are not whole. */
 START_TEST(two_hundred_thousand_classes)
 {
-    enum { CLASSES = 200000 };
+    enum { CLASSES = 200003 };
     double total = 0;
     float *logits = malloc(CLASSES * sizeof *logits);
     for (int i = 0; i < CLASSES; i++)
@@ -484,7 +485,8 @@ START_TEST(two_hundred_thousand_classes)
     reel_tensor loss = reel_sparse_softmax_cross_entropy_with_logits(.labels = index, .logits = z);
     ce_near(loss, 1.5, 1, log(total) - logits[CLASSES - 1]);
     ck_assert(reel_read(ce_one_gradient(loss, z), logits, CLASSES * sizeof *logits));
-    ck_assert_double_eq_tol(logits[16], exp(4) / total, 1e-12);
+    for (int i = 0; i < CLASSES - 1; i++)
+        ck_assert_double_eq_tol(logits[i], exp(i % 17 * .25) / total, 1e-7 * exp(i % 17 * .25) / total);
     ck_assert_double_eq_tol(logits[CLASSES - 1], exp(.25 * ((CLASSES - 1) % 17)) / total - 1, 1e-7);
     free(logits);
 }

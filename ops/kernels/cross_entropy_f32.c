@@ -72,6 +72,7 @@ static void f32_by_f64(const reel_xent_job *job, unsigned quantity, unsigned row
     reel_xent_panel some = *panel;
     int at[REEL_XENT_ROWS];
     some.rows = 0;
+    some.whole = false;
     for (int row = 0; row < panel->rows; row++)
         if (rows & 1u << row)
             at[some.rows++] = row;

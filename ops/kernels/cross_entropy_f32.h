@@ -1,7 +1,7 @@
 /* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
  * cross_entropy_rows.h has the formulas. Exponentials are rounded to f32, as e of exp_f32.h, so that of the largest logit's
  * exponential e_m p = e / (e_m D). Sums over the classes are in f64, and so is what becomes of a row's sums
- * (cross_entropy_finish.c). There x = sum e / e_m - 1, unless it is so small that this would lose digits: of such a
+ * (cross_entropy_f32_finish.c). There x = sum e / e_m - 1, unless it is so small that this would lose digits: of such a
  * confident row the others are summed by themselves.
  *
  * The numbers lie in groups of sixteen, one a lane:
@@ -12,7 +12,7 @@
  * and the same loops (cross_entropy_f32_loops.c) go over both. Along, lane l sums the classes that leave the rest l when
  * divided by sixteen, and the lanes are added as a tree: a row's bits depend on that row alone.
  *
- * Not every row is suited (f32_suit() in cross_entropy_f32.c). Others go the way of cross_entropy_sums.c, in f64.
+ * Not every row is suited (f32_suits() in cross_entropy_f32_finish.c). Others go the way of cross_entropy_sums.c, in f64.
  */
 #ifndef REEL_OPS_KERNELS_CROSS_ENTROPY_F32_H
 #define REEL_OPS_KERNELS_CROSS_ENTROPY_F32_H
