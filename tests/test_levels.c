@@ -79,8 +79,8 @@ static void levels_same_bits(const struct levels_answer *a, const struct levels_
         ck_assert_msg(!memcmp(a->data[r], b->data[r], a->bytes[r]), "%s: result %d differs", where, r);
 }
 
-/* Within a unit in the last place of the largest that is finite; of the second derivative, a product of two factors that are rounded
- * themselves, each is within one of the exact value. */
+/* Within a unit in the last place of the largest that is finite; of the second derivative, a product of two factors that
+ * are rounded themselves, each is within one of the exact value. */
 static void levels_close(const struct levels_answer *a, const struct levels_answer *b, reel_dtype dtype,
                          const char *where)
 {
