@@ -5,7 +5,7 @@
  * Transposed and strided operands are read where they lie, by BLIS or kernels of our own
  * (ops/kernels/gemm.h), and where b has few columns by one made for that (ops/kernels/skinny.h). Rows of
  * the results are divided among the tape's threads, which changes no bit. The half types are widened to
- * f32 in scratch memory, multiplied there and rounded once. So are bytes, save for the skinny products,
+ * f32 in scratch memory, multiplied there and rounded once. So are bytes, save for the skinny products in f32,
  * which read them as they are. */
 #include "ops/op.h"
 #include "autograd/tape.h"
@@ -64,7 +64,7 @@ static bool matmul_is_skinny(const reel_array *b)
 
 static bool matmul_reads_bytes(const reel_array *a, const reel_array *b)
 {
-    return a->dtype == REEL_U8 && matmul_is_skinny(b);
+    return a->dtype == REEL_U8 && b->dtype == REEL_F32 && matmul_is_skinny(b);
 }
 
 /* Of an operand's or the result's copy in the dtype of the arithmetic, in bytes; 0 where it needs none. */

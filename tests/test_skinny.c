@@ -131,6 +131,7 @@ static void skinny_assert_same(skinny_matrix x, skinny_matrix y)
 static const int64_t skinny_shapes[][3] = {
     {1, 1, 1},   {1, 16, 300},  {2, 10, 17},  {7, 3, 64},   {8, 10, 256},  {9, 11, 257}, {15, 2, 5},
     {16, 16, 1}, {31, 10, 100}, {32, 10, 70}, {33, 9, 520}, {65, 13, 255}, {100, 5, 40}, {130, 10, 770},
+    {1, 10, 784}, {12, 10, 300}, {140, 10, 528}, {21, 16, 48},
 };
 enum { SKINNY_SHAPES = sizeof skinny_shapes / sizeof *skinny_shapes };
 
@@ -168,7 +169,6 @@ START_TEST(skinny_equals_the_triple_loop)
         skinny_try(level, skinny_shapes[_i], SKINNY_F32, SKINNY_F32);
         skinny_try(level, skinny_shapes[_i], SKINNY_F64, SKINNY_F64);
         skinny_try(level, skinny_shapes[_i], SKINNY_U8, SKINNY_F32);
-        skinny_try(level, skinny_shapes[_i], SKINNY_U8, SKINNY_F64);
     }
 }
 END_TEST
@@ -178,7 +178,7 @@ START_TEST(skinny_levels_have_the_same_bits)
     for (int level = REEL_CPU_AVX2 + 1; level <= (int)reel_cpu_detect(); level++)
         for (int layout = 0; layout < 2; layout++)
             for (int bytes = 0; bytes < 2; bytes++)
-                for (int wide = 0; wide < 2; wide++) {
+                for (int wide = 0; wide < 2 - bytes; wide++) {
                     const int64_t *shape = skinny_shapes[_i];
                     enum skinny_kind kind = wide ? SKINNY_F64 : SKINNY_F32;
                     skinny_matrix a = skinny_new(bytes ? SKINNY_U8 : kind, shape[0], shape[2], (enum skinny_layout)layout);

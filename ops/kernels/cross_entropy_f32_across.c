@@ -25,7 +25,7 @@ static void across_take_rows(const float *array, const int64_t row[REEL_LANES_F3
         for (REEL_EACH_VECTOR_F32(lane)) {
             reel_vector_f32 a[4];
             ACROSS_EACH_OF_FOUR(i)
-                a[i] = reel_take_fours_f32(array + class, row + lane + i);
+                a[i] = reel_take_fours_f32(array + class, sizeof *array, row + lane + i);
             reel_turn_fours_f32(a);
             ACROSS_EACH_OF_FOUR(i)
                 reel_put_f32(groups + (class + i) * REEL_LANES_F32 + lane, a[i]);

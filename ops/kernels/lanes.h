@@ -236,11 +236,6 @@ REEL_INLINE reel_vector_f32 reel_load_bytes_f32(const uint8_t *at)
     return (reel_vector_f32)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)at)));
 }
 
-REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
-{
-    return (reel_vector_f64)_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadu_si64(at)));
-}
-
 #elif REEL_VECTOR_BYTES == 32
 
 REEL_INLINE reel_vector_f32 reel_fma_f32(reel_vector_f32 a, reel_vector_f32 b, reel_vector_f32 c)
@@ -266,13 +261,6 @@ REEL_INLINE reel_vector_f64 reel_spread_f64(double x)
 REEL_INLINE reel_vector_f32 reel_load_bytes_f32(const uint8_t *at)
 {
     return (reel_vector_f32)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadu_si64(at)));
-}
-
-REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
-{
-    int32_t four;
-    memcpy(&four, at, sizeof four);
-    return (reel_vector_f64)_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four)));
 }
 
 #else
@@ -307,11 +295,6 @@ REEL_INLINE reel_vector_f32 reel_load_bytes_f32(const uint8_t *at)
 #else
     return (reel_vector_f32){at[0], at[1], at[2], at[3]};
 #endif
-}
-
-REEL_INLINE reel_vector_f64 reel_load_bytes_f64(const uint8_t *at)
-{
-    return (reel_vector_f64){at[0], at[1]};
 }
 
 #endif

@@ -1,6 +1,6 @@
-/* Skinny products: both kernels, for sums in f32 and in f64, of numbers and of bytes. See skinny.h. */
+/* Skinny products: the kernels for each type of numbers. See skinny.h. */
 #include "ops/kernels/skinny.h"
-#include "ops/kernels/lanes.h"
+#include "ops/kernels/lanes_f32.h"
 
 #include <string.h>
 
@@ -23,6 +23,8 @@ static inline int64_t skinny_smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+#include "ops/kernels/skinny_bytes.h"
+
 #define SKINNY_REAL      f32
 #define SKINNY_SOURCE    f32
 #define SKINNY_LOAD      reel_numbers_f32
@@ -33,31 +35,24 @@ static inline int64_t skinny_smaller(int64_t a, int64_t b)
 #undef SKINNY_LOAD
 #define SKINNY_SOURCE    u8
 #define SKINNY_LOAD      reel_load_bytes_f32
-#include "ops/kernels/skinny_rows.h"
 #include "ops/kernels/skinny_columns.h"
 #undef SKINNY_REAL
-#undef SKINNY_LOAD
-#define SKINNY_REAL      f64
-#define SKINNY_LOAD      reel_load_bytes_f64
-#include "ops/kernels/skinny_transpose.h"
-#include "ops/kernels/skinny_rows.h"
-#include "ops/kernels/skinny_columns.h"
 #undef SKINNY_SOURCE
 #undef SKINNY_LOAD
+#define SKINNY_REAL      f64
 #define SKINNY_SOURCE    f64
 #define SKINNY_LOAD      reel_numbers_f64
+#include "ops/kernels/skinny_transpose.h"
 #include "ops/kernels/skinny_rows.h"
 #include "ops/kernels/skinny_columns.h"
 
 void reel_skinny_product(const reel_skinny *p)
 {
     bool rows = p->a_row != 1;
-    if (p->wide && p->bytes)
-        (rows ? skinny_rows_f64_u8 : skinny_columns_f64_u8)(p);
+    if (p->bytes)
+        (rows ? skinny_bytes : skinny_columns_f32_u8)(p);
     else if (p->wide)
         (rows ? skinny_rows_f64_f64 : skinny_columns_f64_f64)(p);
-    else if (p->bytes)
-        (rows ? skinny_rows_f32_u8 : skinny_columns_f32_u8)(p);
     else
         (rows ? skinny_rows_f32_f32 : skinny_columns_f32_f32)(p);
 }

@@ -3,13 +3,13 @@
  *     C[m, n] = A[m, k] B[k, n],  0 < n <= REEL_SKINNY_MOST,  k > 0
  *
  * A is read once, from where it lies; each number that is loaded meets all columns of B while it is in a
- * register. So a product takes hardly longer than reading A from memory does. Two kernels, for the two ways
- * in which A can lie:
+ * register. So a product takes hardly longer than reading A from memory does. How it is done depends on how A lies:
  *
  *     rows of A contiguous       skinny_rows.h        X W, images by weights; any other strides too
- *     columns of A contiguous    skinny_columns.h     X' G, images by the gradient of the logits
+ *     ... and A holds bytes      skinny_bytes.h
+ *     columns of A contiguous    skinny_columns.h     X' G, images by the gradient of the logits; bytes, too
  *
- * A may hold bytes, which are widened on the way. Infinities and NaNs propagate as in any product.
+ * Bytes are widened to f32 on the way. Infinities and NaNs propagate as in any product.
  *
  * Bits. Element (i, j) is a sum over p in ascending order, started afresh every 256 terms and then added to
  * C: whatever m, n and the strides are. With fused multiply-adds it is gemm.h's sum, bit for bit. */
@@ -30,7 +30,7 @@ typedef struct reel_skinny {
     int64_t     a_row, a_col, b_row, b_col;
     void       *c;
     int64_t     c_row, c_col;
-    bool        bytes, wide;                        /* A is u8; B, C and the sums are f64, not f32 */
+    bool        bytes, wide;                        /* A is u8; or all are f64, not f32            */
 } reel_skinny;
 
 #ifdef REEL_LEVEL
