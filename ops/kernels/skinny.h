@@ -3,7 +3,7 @@
  *     C[m, n] = A[m, k] B[k, n],  0 < n <= REEL_SKINNY_MOST,  k > 0
  *
  * A is read once, from where it lies; each number that is loaded meets all columns of B while it is in a
- * register. So a product takes hardly longer than reading A from memory does. How it is done depends on how A lies:
+ * register. So a product takes hardly longer than reading A from memory does. How depends on the way A lies:
  *
  *     rows of A contiguous       skinny_rows.h        X W, images by weights; any other strides too
  *     ... and A holds bytes      skinny_bytes.h

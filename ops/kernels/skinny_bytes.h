@@ -2,9 +2,10 @@
  *
  *     C[i, j] = sum_p A[i, p] B[p, j]
  *
- * The lanes are rows of A, as many as a vector has numbers. Sixteen bytes of each row are turned at a time, so that byte p of
- * all of them lies in one vector; widened, it meets the ten numbers of row p of B, each of which has a register of sums. (With
- * the columns of B in the lanes, as in skinny_rows.h, six of sixteen would be idle.)
+ * The lanes are rows of A, as many as a vector has numbers. Sixteen bytes of each row are turned at a time, so that
+ * byte p of all of them lies in one vector; widened, it meets the ten numbers of row p of B, each of which has a
+ * register of sums. (With the columns of B in the lanes, as in skinny_rows.h, six of sixteen would be idle.) More
+ * than ten columns take A twice.
  *
  * Rows beyond the last are the last once more, columns of B beyond n are zeros; nobody reads their sums. */
 enum {
@@ -15,8 +16,14 @@ enum {
     BYTES_LINE = 64
 };
 
-/* for (BYTES_EACH_COLUMN(j)) */
 #define BYTES_EACH_COLUMN(j) _Pragma("GCC unroll 10") for (int j = 0; j < BYTES_COLUMNS; j++)
+
+/* Where byte q of sixteen is in its four. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define BYTES_SHIFT(q) (24 - (q) % 4 * 8)
+#else
+#define BYTES_SHIFT(q) ((q) % 4 * 8)
+#endif
 
 /* Of each row sixteen bytes: turned[q] holds bytes 4 q ... 4 q + 3, a row in each lane. */
 REEL_INLINE void bytes_turn(const uint8_t *a, const int64_t row[BYTES_ROWS], reel_bits_f32 turned[4])
@@ -29,9 +36,11 @@ REEL_INLINE void bytes_turn(const uint8_t *a, const int64_t row[BYTES_ROWS], ree
     memcpy(turned, fours, sizeof fours);
 }
 
-/* total[j] += the products of `terms` bytes, a multiple of sixteen, of a block of rows with column j of B. */
-static __attribute__((noinline)) void bytes_sum(int64_t terms, const uint8_t *a, const int64_t row[BYTES_ROWS], const float *b,
-                                                int64_t b_row, const uint8_t *next, reel_vector_f32 total[BYTES_COLUMNS])
+/* total[j] += the products of `terms` bytes, a multiple of sixteen, of a block of rows with column j of B. By itself,
+ * since else compilers keep sums in memory. */
+static __attribute__((noinline)) void
+bytes_sum(int64_t terms, const uint8_t *a, const int64_t row[BYTES_ROWS], const float *b, int64_t b_row,
+          const uint8_t *next, reel_vector_f32 total[BYTES_COLUMNS])
 {
     reel_vector_f32 sum[BYTES_COLUMNS] = {{0}};
     for (int64_t p = 0; p < terms; p += BYTES_TURNED) {
@@ -41,7 +50,7 @@ static __attribute__((noinline)) void bytes_sum(int64_t terms, const uint8_t *a,
             __builtin_prefetch(next + row[i] + p);
 #pragma GCC unroll 4
         for (int q = 0; q < BYTES_TURNED; q++, b += b_row) {
-            reel_mask_f32 byte = (reel_mask_f32)((turned[q / 4] >> q % 4 * 8) & 255);
+            reel_mask_f32 byte = (reel_mask_f32)((turned[q / 4] >> BYTES_SHIFT(q)) & 255);
             reel_vector_f32 x = __builtin_convertvector(byte, reel_vector_f32);
             BYTES_EACH_COLUMN(j)
                 sum[j] = reel_fma_f32(x, reel_spread_f32(b[j]), sum[j]);
@@ -116,7 +125,8 @@ static void bytes_blocks(bytes_part *part, int64_t i)
         for (int64_t r = 0; r < rows; r += BYTES_ROWS) {
             int64_t row[BYTES_ROWS];
             const uint8_t *a = bytes_take_a(part, i + r, row, tile);
-            bytes_sum(bytes_padded(part->terms), a, row, part->b, part->b_row, bytes_next(part, i + r), total[r / BYTES_ROWS]);
+            bytes_sum(bytes_padded(part->terms), a, row, part->b, part->b_row, bytes_next(part, i + r),
+                      total[r / BYTES_ROWS]);
         }
     }
     for (int64_t r = 0; r < rows; r++) {

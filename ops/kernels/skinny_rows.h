@@ -17,8 +17,8 @@
 enum { SKINNY_ROWS = 16, SKINNY_FETCH = 16 };       /* terms between two fetches of what is next   */
 #endif
 
-/* How many vectors hold sixteen numbers, and of how many rows the sums fit the registers. (Sixteen rows would have
- * too many addresses.) */
+/* How many vectors hold sixteen numbers, and of how many rows the sums fit the registers. (Sixteen rows would
+ * have too many addresses.) */
 enum {
     SKINNY(skinny_vectors) = REEL_SKINNY_MOST * sizeof(skinny_real) / REEL_VECTOR_BYTES,
     SKINNY(skinny_pass) = 8 / SKINNY(skinny_vectors)
