@@ -3,10 +3,10 @@
  *     da = dy b'     db = a' dy     each summed over the leading dimensions that it was stretched along
  *
  * Transposed and strided operands are read where they lie, by BLIS or kernels of our own
- * (ops/kernels/gemm.h), and where b has few columns by one made for that (ops/kernels/skinny.h). Rows of
- * the results are divided among the tape's threads, which changes no bit. The half types are widened to
- * f32 in scratch memory, multiplied there and rounded once. So are bytes, save for the skinny products in f32,
- * which read them as they are. */
+ * (ops/kernels/gemm.h), and where b has few columns by one made for that (ops/kernels/skinny.h). Rows or
+ * columns of the results are divided among the tape's threads, which changes no bit. The half types are
+ * widened to f32 in scratch memory, multiplied there and rounded once. So are bytes, save for the skinny
+ * products in f32, which read them as they are. */
 #include "ops/op.h"
 #include "autograd/tape.h"
 #include "core/dtype.h"
@@ -14,7 +14,10 @@
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/skinny.h"
 
-enum { MATMUL_GRAIN_FLOPS = 1 << 20 };
+enum {
+    MATMUL_GRAIN_FLOPS = 1 << 20,
+    MATMUL_STRIPE = 32                              /* columns: whole tiles of a micro-kernel      */
+};
 
 /* An operand as the product reads it. */
 struct matmul_operand {
@@ -139,24 +142,29 @@ static int64_t matmul_start(const reel_shape *leading, const int64_t *strides, i
     return start;
 }
 
-/* Rows [first, last) of one matrix of the result. */
-static bool matmul_matrix(const struct matmul_run *r, int64_t batch, int64_t first, int64_t last)
+/* A block of a matrix of the result: rows and columns. */
+struct matmul_block {
+    int64_t row, rows, column, columns;
+};
+
+static bool matmul_multiply(const struct matmul_run *r, int64_t batch, struct matmul_block c)
 {
-    int64_t a = matmul_start(&r->leading, r->a.batch, batch) + first * r->a.row;
-    int64_t b = matmul_start(&r->leading, r->b.batch, batch), y = (batch * r->m + first) * r->n;
+    int64_t a = matmul_start(&r->leading, r->a.batch, batch) + c.row * r->a.row;
+    int64_t b = matmul_start(&r->leading, r->b.batch, batch) + c.column * r->b.column;
+    int64_t y = (batch * r->m + c.row) * r->n + c.column;
     if (r->skinny) {
         int64_t size = r->wide ? sizeof(double) : sizeof(float);
-        r->skinny(&(reel_skinny){.m = last - first, .n = r->n, .k = r->k, .bytes = r->bytes, .wide = r->wide,
+        r->skinny(&(reel_skinny){.m = c.rows, .n = c.columns, .k = r->k, .bytes = r->bytes, .wide = r->wide,
                                  .a = r->a.data + a * (r->bytes ? 1 : size), .b = r->b.data + b * size,
                                  .a_row = r->a.row, .a_col = r->a.column, .b_row = r->b.row,
                                  .b_col = r->b.column, .c = r->y + y * size, .c_row = r->n, .c_col = 1});
         return true;
     }
     if (r->wide)
-        return reel_gemm_f64(r->cpu, last - first, r->n, r->k, (const double *)r->a.data + a, r->a.row,
+        return reel_gemm_f64(r->cpu, c.rows, c.columns, r->k, (const double *)r->a.data + a, r->a.row,
                              r->a.column, (const double *)r->b.data + b, r->b.row, r->b.column, 0,
                              (double *)r->y + y, r->n, 1);
-    return reel_gemm_f32(r->cpu, last - first, r->n, r->k, (const float *)r->a.data + a, r->a.row,
+    return reel_gemm_f32(r->cpu, c.rows, c.columns, r->k, (const float *)r->a.data + a, r->a.row,
                          r->a.column, (const float *)r->b.data + b, r->b.row, r->b.column, 0,
                          (float *)r->y + y, r->n, 1);
 }
@@ -169,10 +177,30 @@ static void matmul_rows(void *context, int64_t begin, int64_t end)
         int64_t batch = begin / r->m, first = begin % r->m, rows = r->m - first;
         if (rows > end - begin)
             rows = end - begin;
-        if (!matmul_matrix(r, batch, first, first + rows))
+        if (!matmul_multiply(r, batch, (struct matmul_block){first, rows, 0, r->n}))
             __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
         begin += rows;
     }
+}
+
+/* Columns of the only matrix, from stripe to stripe. */
+static void matmul_stripes(void *context, int64_t begin, int64_t end)
+{
+    struct matmul_run *r = context;
+    int64_t first = begin * MATMUL_STRIPE, last = end * MATMUL_STRIPE;
+    if (!matmul_multiply(r, 0, (struct matmul_block){0, r->m, first, (last < r->n ? last : r->n) - first}))
+        __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
+}
+
+/* The threads divide rows or columns. Each of them copies all of b, or else all of a (gemm.c): the smaller one it shall be. */
+static void matmul_divide(const reel_call *call, struct matmul_run *r, int64_t rows)
+{
+    int64_t grain = MATMUL_GRAIN_FLOPS / 2 / (r->k > 0 ? r->k : 1);     /* columns of a row        */
+    if (r->leading.rank == 0 && !r->skinny && r->n > r->m)
+        reel_call_parallel(call, (r->n + MATMUL_STRIPE - 1) / MATMUL_STRIPE, grain / MATMUL_STRIPE / r->m + 1,
+                           matmul_stripes, r);
+    else
+        reel_call_parallel(call, rows, grain / r->n + 1, matmul_rows, r);
 }
 
 /* Where b is one matrix and a's matrices lie one below the other, they are one tall matrix. */
@@ -207,8 +235,7 @@ static bool matmul_forward(const reel_call *call)
     if (matmul_is_skinny(b))
         r.skinny = matmul_skinny_kernel(call->tape->cpu);
     matmul_join(&r);
-    int64_t flops = 2 * r.n * (r.k > 0 ? r.k : 1);      /* of one row */
-    reel_call_parallel(call, y->count / r.n, MATMUL_GRAIN_FLOPS / flops + 1, matmul_rows, &r);
+    matmul_divide(call, &r, y->count / r.n);
     if (r.failed)
         return reel_call_error(call, "BLIS has no memory to start with");
     if (y->dtype != works_in)
