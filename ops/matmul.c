@@ -6,7 +6,7 @@
  * (ops/kernels/gemm.h), and where b has few columns by one made for that (ops/kernels/skinny.h). Rows or
  * columns of the results are divided among the tape's threads, which changes no bit. The half types are
  * widened to f32 in scratch memory, multiplied there and rounded once. So are bytes, save for the skinny
- * products in f32, which read them as they are. */
+ * products, which read them as they are unless they are to be f64. */
 #include "ops/op.h"
 #include "autograd/tape.h"
 #include "core/dtype.h"
@@ -67,7 +67,7 @@ static bool matmul_is_skinny(const reel_array *b)
 
 static bool matmul_reads_bytes(const reel_array *a, const reel_array *b)
 {
-    return a->dtype == REEL_U8 && b->dtype == REEL_F32 && matmul_is_skinny(b);
+    return a->dtype == REEL_U8 && b->dtype != REEL_F64 && matmul_is_skinny(b);
 }
 
 /* Of an operand's or the result's copy in the dtype of the arithmetic, in bytes; 0 where it needs none. */
@@ -192,13 +192,14 @@ static void matmul_stripes(void *context, int64_t begin, int64_t end)
         __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
 }
 
-/* The threads divide rows or columns. Each of them copies all of b, or else all of a (gemm.c): the smaller one it shall be. */
+/* The threads divide rows or, if there are stripes enough, columns. Each of them copies all of b, or else all of a
+ * (gemm.c): the smaller one it shall be. */
 static void matmul_divide(const reel_call *call, struct matmul_run *r, int64_t rows)
 {
     int64_t grain = MATMUL_GRAIN_FLOPS / 2 / (r->k > 0 ? r->k : 1);     /* columns of a row        */
-    if (r->leading.rank == 0 && !r->skinny && r->n > r->m)
-        reel_call_parallel(call, (r->n + MATMUL_STRIPE - 1) / MATMUL_STRIPE, grain / MATMUL_STRIPE / r->m + 1,
-                           matmul_stripes, r);
+    int64_t stripes = (r->n + MATMUL_STRIPE - 1) / MATMUL_STRIPE;
+    if (r->leading.rank == 0 && !r->skinny && r->n > r->m && stripes >= call->tape->threads)
+        reel_call_parallel(call, stripes, grain / MATMUL_STRIPE / r->m + 1, matmul_stripes, r);
     else
         reel_call_parallel(call, rows, grain / r->n + 1, matmul_rows, r);
 }
@@ -317,6 +318,7 @@ static const reel_sample matmul_samples[] = {
      .layout = REEL_TRANSPOSED},
                                                       {.shape = REEL_SIZES(3, 2),
                                                       .layout = REEL_TRANSPOSED}}},
+    {.note = "batches of wide results", .in = {{.shape = REEL_SIZES(3, 2, 4)}, {.shape = REEL_SIZES(3, 4, 20)}}},
     {.note = "both stretch", .in = {{.shape = REEL_SIZES(2, 1, 2, 3)}, {.shape = REEL_SIZES(3, 3, 2)}}},
     {.note = "no batches", .in = {{.shape = REEL_SIZES(0, 2, 3)}, {.shape = REEL_SIZES(1, 3, 2)}}},
     {.note = "batches stretched and reversed", .in = {{.shape = REEL_SIZES(2, 2, 3),

@@ -13,7 +13,7 @@
  *
  * Bits. Element (i, j) is a sum over p in ascending order, started afresh every `depth` terms and then
  * added to C, whichever tile it falls into and whichever operand counts as the left one. So neither the
- * layout of A, B and C, nor a cut through the rows of C, nor the number of threads shows in a result.
+ * layout of A, B and C, nor a cut through C, nor the number of threads shows in a result.
  */
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/micro.h"

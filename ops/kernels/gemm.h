@@ -8,8 +8,8 @@
  * overlaps neither A nor B. Where beta is 0, C is not read. Infinities and NaNs in A or B propagate.
  *
  * A product runs in the calling thread, allocates nothing and takes 300 KB of its stack. Any number of
- * threads may multiply at once. Who wants more threads for one product gives each some rows of C: wherever
- * it is cut, and however the operands lie, the bits are the same.
+ * threads may multiply at once. Who wants more threads for one product gives each some rows of C or some
+ * columns: wherever it is cut, and however the operands lie, the bits are the same.
  *
  * The inner loops are those of BLIS, unless REEL_WITHOUT_BLIS is defined: then our own, in the build for
  * `cpu`. BLIS asks the CPU itself. The first product starts it, and it reads BLIS_ARCH_TYPE from the

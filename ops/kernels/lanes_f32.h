@@ -179,20 +179,22 @@ REEL_INLINE reel_vector_f32 reel_look_up_f32(const float table[8], reel_bits_f32
 
 /* ---- Turning: fours of rows into fours of classes --------------------------------------------------------- */
 
-/* Where a row begins in an array, in elements of so many bytes. */
-REEL_INLINE const void *reel_row_at(const void *array, int64_t size, int64_t row)
+/* The address of an element, by its place in an array and the elements' size in bytes. */
+REEL_INLINE const void *reel_row_at(const void *array, int64_t size, int64_t place)
 {
-    return (const char *)array + size * row;
+    return (const char *)array + size * place;
 }
 
-/* A vector of fours, of every fourth row: four numbers of each. They may be any sixteen bytes, as they are only moved. */
+/* A vector of fours, of every fourth row: four numbers from where `row` says that each begins in the array. They may
+ * be any sixteen bytes, as they are only moved; `size` is that of the elements by which `row` counts. */
 REEL_INLINE reel_vector_f32 reel_take_fours_f32(const void *array, int64_t size, const int64_t *row)
 {
 #if REEL_VECTOR_BYTES == 64
     __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(reel_row_at(array, size, row[0])));
     x = _mm512_mask_broadcast_f32x4(x, 0x00f0, _mm_loadu_ps(reel_row_at(array, size, row[4])));
     x = _mm512_mask_broadcast_f32x4(x, 0x0f00, _mm_loadu_ps(reel_row_at(array, size, row[8])));
-    return (reel_vector_f32)_mm512_mask_broadcast_f32x4(x, 0xf000, _mm_loadu_ps(reel_row_at(array, size, row[12])));
+    x = _mm512_mask_broadcast_f32x4(x, 0xf000, _mm_loadu_ps(reel_row_at(array, size, row[12])));
+    return (reel_vector_f32)x;
 #elif REEL_VECTOR_BYTES == 32
     __m256 x = _mm256_castps128_ps256(_mm_loadu_ps(reel_row_at(array, size, row[0])));
     return (reel_vector_f32)_mm256_insertf128_ps(x, _mm_loadu_ps(reel_row_at(array, size, row[4])), 1);

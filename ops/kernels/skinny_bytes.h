@@ -2,28 +2,51 @@
  *
  *     C[i, j] = sum_p A[i, p] B[p, j]
  *
- * The lanes are rows of A, as many as a vector has numbers. Sixteen bytes of each row are turned at a time, so that
- * byte p of all of them lies in one vector; widened, it meets the ten numbers of row p of B, each of which has a
- * register of sums. (With the columns of B in the lanes, as in skinny_rows.h, six of sixteen would be idle.) More
- * than ten columns take A twice.
+ * The lanes are rows of A, as many as a vector has numbers. Sixteen bytes of each row are turned at a time, so
+ * that byte p of all of them lies in one vector; widened, it meets the numbers of row p of B, each of which has a
+ * register of sums. (With the columns of B in the lanes, as in skinny_rows.h, six of sixteen would be idle for ten
+ * classes.) Where there are but sixteen registers, more than ten columns take A twice.
  *
- * Rows beyond the last are the last once more, columns of B beyond n are zeros; nobody reads their sums. */
+ * Rows beyond the last are the last once more, columns of B beyond n are zeros; nobody reads their sums. The last
+ * sixteen bytes reach back over some before, which meet zeros in the place of B. */
 enum {
     BYTES_ROWS = REEL_WIDTH_F32,
-    BYTES_COLUMNS = 10,
+    BYTES_TEN = 10,                                 /* columns at a time, as a classifier's; and of others */
+    BYTES_MOST = REEL_VECTOR_BYTES == 64 ? REEL_SKINNY_MOST : REEL_VECTOR_BYTES == 32 ? 8 : BYTES_TEN,
     BYTES_TURNED = 16,                              /* terms                                       */
-    BYTES_BLOCKS = 8,                               /* of rows, that meet a part of B while it is in the level-1 cache */
+    BYTES_BLOCKS = 8,                               /* of rows, that meet a part of B while it is in the cache */
     BYTES_LINE = 64
 };
 
-#define BYTES_EACH_COLUMN(j) _Pragma("GCC unroll 10") for (int j = 0; j < BYTES_COLUMNS; j++)
+/* A part of the product: some terms of some columns. */
+typedef struct bytes_part {
+    const reel_skinny *s;
+    int64_t            column, columns, first, terms;
+    int64_t            together;                    /* columns that are computed: no less          */
+    const float       *b;                           /* ... of B, in sixteens of terms              */
+    int64_t            b_row;
+} bytes_part;
 
-/* Where byte q of sixteen is in its four. */
+/* A block of rows, of all terms of a part, and the rows after it: to be fetched. */
+typedef struct bytes_rows {
+    const uint8_t *a, *next;
+    int64_t        row[BYTES_ROWS], next_row;
+} bytes_rows;
+
+/* ---- Sums ------------------------------------------------------------------------------------------------- */
+
+/* The next byte of each four, widened. */
+REEL_INLINE reel_vector_f32 bytes_take(reel_bits_f32 *four)
+{
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define BYTES_SHIFT(q) (24 - (q) % 4 * 8)
+    reel_mask_f32 byte = (reel_mask_f32)(*four >> 24);
+    *four <<= 8;
 #else
-#define BYTES_SHIFT(q) ((q) % 4 * 8)
+    reel_mask_f32 byte = (reel_mask_f32)(*four & 255);
+    *four >>= 8;
 #endif
+    return __builtin_convertvector(byte, reel_vector_f32);
+}
 
 /* Of each row sixteen bytes: turned[q] holds bytes 4 q ... 4 q + 3, a row in each lane. */
 REEL_INLINE void bytes_turn(const uint8_t *a, const int64_t row[BYTES_ROWS], reel_bits_f32 turned[4])
@@ -36,113 +59,149 @@ REEL_INLINE void bytes_turn(const uint8_t *a, const int64_t row[BYTES_ROWS], ree
     memcpy(turned, fours, sizeof fours);
 }
 
-/* total[j] += the products of `terms` bytes, a multiple of sixteen, of a block of rows with column j of B. By itself,
- * since else compilers keep sums in memory. */
-static __attribute__((noinline)) void
-bytes_sum(int64_t terms, const uint8_t *a, const int64_t row[BYTES_ROWS], const float *b, int64_t b_row,
-          const uint8_t *next, reel_vector_f32 total[BYTES_COLUMNS])
+/* Where the last sixteen terms begin. Fewer are filled up with zeros. */
+static int64_t bytes_last(int64_t terms)
 {
-    reel_vector_f32 sum[BYTES_COLUMNS] = {{0}};
+    return terms < BYTES_TURNED ? 0 : terms - BYTES_TURNED;
+}
+
+/* total[j] += the products of a block of rows with column j of B. */
+REEL_INLINE void bytes_add(int columns, const bytes_part *part, const bytes_rows *rows, reel_vector_f32 *total)
+{
+    const int64_t terms = part->terms, last = bytes_last(terms), b_row = part->b_row;
+    const float *b = part->b;
+    reel_vector_f32 sum[REEL_SKINNY_MOST] = {{0}};
     for (int64_t p = 0; p < terms; p += BYTES_TURNED) {
         reel_bits_f32 turned[4];
-        bytes_turn(a + p, row, turned);
+        bytes_turn(rows->a + skinny_smaller(p, last), rows->row, turned);
         for (int i = 0; i < BYTES_ROWS && p % BYTES_LINE == 0; i++)
-            __builtin_prefetch(next + row[i] + p);
-#pragma GCC unroll 4
-        for (int q = 0; q < BYTES_TURNED; q++, b += b_row) {
-            reel_mask_f32 byte = (reel_mask_f32)((turned[q / 4] >> BYTES_SHIFT(q)) & 255);
-            reel_vector_f32 x = __builtin_convertvector(byte, reel_vector_f32);
-            BYTES_EACH_COLUMN(j)
-                sum[j] = reel_fma_f32(x, reel_spread_f32(b[j]), sum[j]);
-        }
+            __builtin_prefetch(rows->next + i * rows->next_row + p);
+        for (int q = 0; q < 4; q++)
+            for (int byte = 0; byte < 4; byte++, b += b_row) {
+                reel_vector_f32 x = bytes_take(&turned[q]);
+#pragma GCC unroll 16
+                for (int j = 0; j < columns; j++)
+                    sum[j] = reel_fma_f32(x, reel_spread_f32(b[j]), sum[j]);
+            }
     }
-    BYTES_EACH_COLUMN(j)
+#pragma GCC unroll 16
+    for (int j = 0; j < columns; j++)
         total[j] += sum[j];
 }
 
-/* A part of the product: some terms of some columns. */
-typedef struct bytes_part {
-    const reel_skinny *s;
-    int64_t            column, columns, first, terms;
-    const float       *b;                           /* ten columns of as many terms, or more: a multiple of sixteen */
-    int64_t            b_row;
-} bytes_part;
-
-static int64_t bytes_padded(int64_t terms)
+/* In functions by themselves, since else compilers keep sums in memory. */
+static __attribute__((noinline)) void bytes_add_ten(const bytes_part *part, const bytes_rows *rows,
+                                                    reel_vector_f32 *total)
 {
-    return (terms + BYTES_TURNED - 1) / BYTES_TURNED * BYTES_TURNED;
+    bytes_add(BYTES_TEN, part, rows, total);
+}
+
+static __attribute__((noinline, unused)) void bytes_add_most(const bytes_part *part, const bytes_rows *rows,
+                                                     reel_vector_f32 *total)
+{
+    bytes_add(BYTES_MOST, part, rows, total);
+}
+
+/* ---- Operands --------------------------------------------------------------------------------------------- */
+
+/* How many columns are best computed together. */
+static int64_t bytes_together(int64_t n)
+{
+    return n <= BYTES_TEN && (n > BYTES_MOST || BYTES_TEN < BYTES_MOST) ? BYTES_TEN : BYTES_MOST;
 }
 
 /* B where it lies, or as the packed copy. */
-static void bytes_take_b(bytes_part *part, float packed[SKINNY_DEPTH * BYTES_COLUMNS])
+static void bytes_take_b(bytes_part *part, float *packed)
 {
     const reel_skinny *s = part->s;
     const float *b = (const float *)s->b + part->first * s->b_row + part->column * s->b_col;
-    bool fits = s->b_col == 1 && part->columns == BYTES_COLUMNS && part->terms % BYTES_TURNED == 0;
+    bool fits = s->b_col == 1 && part->columns == part->together && part->terms % BYTES_TURNED == 0;
     part->b = fits ? b : packed;
-    part->b_row = fits ? s->b_row : BYTES_COLUMNS;
-    for (int64_t p = 0; p < bytes_padded(part->terms) && !fits; p++, packed += BYTES_COLUMNS)
-        for (int64_t j = 0; j < BYTES_COLUMNS; j++)
-            packed[j] = p < part->terms && j < part->columns ? b[p * s->b_row + j * s->b_col] : 0;
+    part->b_row = fits ? s->b_row : part->together;
+    if (fits)
+        return;
+    const int64_t rest = part->terms % BYTES_TURNED, whole = part->terms - rest;
+    const int64_t back = rest > 0 && whole > 0 ? BYTES_TURNED - rest : 0;
+    memset(packed, 0, (size_t)((whole + BYTES_TURNED) * part->together) * sizeof *packed);
+    for (int64_t p = 0; p < part->terms; p++, b += s->b_row)
+        for (int64_t j = 0; j < part->columns; j++)
+            packed[(p < whole ? p : p + back) * part->together + j] = b[j * s->b_col];
 }
 
-/* A block of rows from row i on, where it lies, or copied. */
-static const uint8_t *bytes_take_a(const bytes_part *part, int64_t i, int64_t row[BYTES_ROWS],
-                                   uint8_t tile[BYTES_ROWS * SKINNY_DEPTH])
+/* The rows from row i on where they lie, or as copies in the tile. */
+static void bytes_take_a(const bytes_part *part, int64_t i, bytes_rows *rows, uint8_t *tile)
 {
     const reel_skinny *s = part->s;
-    const uint8_t *a = (const uint8_t *)s->a + i * s->a_row + part->first * s->a_col;
-    bool fits = s->a_col == 1 && part->terms % BYTES_TURNED == 0;
-    for (int64_t r = 0; r < BYTES_ROWS; r++) {
-        row[r] = skinny_smaller(r, s->m - 1 - i) * s->a_row;
-        for (int64_t p = 0; p < bytes_padded(part->terms) && !fits; p++)
-            tile[r * SKINNY_DEPTH + p] = p < part->terms ? a[row[r] + p * s->a_col] : 0;
-        row[r] = fits ? row[r] : r * SKINNY_DEPTH;
+    const int64_t terms = part->terms;
+    bool fits = s->a_col == 1 && terms >= BYTES_TURNED;
+    rows->a = fits ? (const uint8_t *)s->a + i * s->a_row + part->first : tile;
+    for (int64_t r = 0; r < BYTES_ROWS; r++, tile += SKINNY_DEPTH) {
+        int64_t apart = skinny_smaller(r, s->m - 1 - i) * s->a_row;
+        const uint8_t *a = (const uint8_t *)s->a + i * s->a_row + part->first * s->a_col + apart;
+        rows->row[r] = fits ? apart : r * SKINNY_DEPTH;
+        if (fits)
+            continue;
+        if (s->a_col == 1)
+            memcpy(tile, a, (size_t)terms);
+        else
+            for (int64_t p = 0; p < terms; p++)
+                tile[p] = a[p * s->a_col];
+        if (terms < BYTES_TURNED)
+            memset(tile + terms, 0, (size_t)(BYTES_TURNED - terms));
     }
-    return fits ? a : tile;
 }
 
-/* What is needed next: the next rows, or the first ones' next terms. */
-static const uint8_t *bytes_next(const bytes_part *part, int64_t i)
+/* ---- The product ------------------------------------------------------------------------------------------ */
+
+/* C[i ..., column ...] = total */
+static void bytes_write(const bytes_part *part, int64_t i, int64_t rows, const reel_vector_f32 *total)
 {
     const reel_skinny *s = part->s;
-    bool more = s->m - i > BYTES_ROWS;
-    return (const uint8_t *)s->a + (more ? (i + BYTES_ROWS) * s->a_row + part->first * s->a_col
-                                         : (part->first + part->terms) * s->a_col);
+    float sum[REEL_SKINNY_MOST][BYTES_ROWS];
+    memcpy(sum, total, sizeof sum);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < part->columns; j++)
+            ((float *)s->c)[(i + r) * s->c_row + (part->column + j) * s->c_col] = sum[j][r];
 }
 
-/* Rows i ... of ten columns of C, or what is left of both, all terms. */
+/* total += the part's terms of a block of rows, `r` of `left` behind row i. */
+static void bytes_block(const bytes_part *part, int64_t i, int64_t r, int64_t left, reel_vector_f32 *total)
+{
+    const reel_skinny *s = part->s;
+    const bool more = left - r > BYTES_ROWS;        /* else row i's next terms follow              */
+    const int64_t next = more ? i + r + BYTES_ROWS : i, next_term = more ? part->first : part->first + part->terms;
+    bytes_rows rows = {.next_row = s->a_row};
+    uint8_t tile[BYTES_ROWS * SKINNY_DEPTH];
+    rows.next = (const uint8_t *)s->a + next * s->a_row + next_term * s->a_col;
+    bytes_take_a(part, i + r, &rows, tile);
+    if (BYTES_MOST == BYTES_TEN || part->together == BYTES_TEN)
+        bytes_add_ten(part, &rows, total);
+    else
+        bytes_add_most(part, &rows, total);
+}
+
+/* Blocks of rows from row i on: some columns of C, all terms. */
 static void bytes_blocks(bytes_part *part, int64_t i)
 {
     const reel_skinny *s = part->s;
-    const int64_t rows = skinny_smaller(s->m - i, BYTES_BLOCKS * BYTES_ROWS);
-    _Alignas(64) float packed[SKINNY_DEPTH * BYTES_COLUMNS], lanes[BYTES_COLUMNS][BYTES_ROWS];
-    _Alignas(64) uint8_t tile[BYTES_ROWS * SKINNY_DEPTH];
-    reel_vector_f32 total[BYTES_BLOCKS][BYTES_COLUMNS] = {{{0}}};
+    const int64_t left = skinny_smaller(s->m - i, BYTES_BLOCKS * BYTES_ROWS);
+    float packed[(SKINNY_DEPTH + BYTES_TURNED) * REEL_SKINNY_MOST];
+    reel_vector_f32 total[BYTES_BLOCKS][REEL_SKINNY_MOST] = {{{0}}};
     for (part->first = 0; part->first < s->k; part->first += part->terms) {
         part->terms = skinny_smaller(s->k - part->first, SKINNY_DEPTH);
         bytes_take_b(part, packed);
-        for (int64_t r = 0; r < rows; r += BYTES_ROWS) {
-            int64_t row[BYTES_ROWS];
-            const uint8_t *a = bytes_take_a(part, i + r, row, tile);
-            bytes_sum(bytes_padded(part->terms), a, row, part->b, part->b_row, bytes_next(part, i + r),
-                      total[r / BYTES_ROWS]);
-        }
+        for (int64_t r = 0; r < left; r += BYTES_ROWS)
+            bytes_block(part, i, r, left, total[r / BYTES_ROWS]);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        float *c = (float *)s->c + (i + r) * s->c_row + part->column * s->c_col;
-        if (r % BYTES_ROWS == 0)
-            memcpy(lanes, total[r / BYTES_ROWS], sizeof lanes);
-        for (int64_t j = 0; j < part->columns; j++)
-            c[j * s->c_col] = lanes[j][r % BYTES_ROWS];
-    }
+    for (int64_t r = 0; r < left; r += BYTES_ROWS)
+        bytes_write(part, i + r, skinny_smaller(left - r, BYTES_ROWS), total[r / BYTES_ROWS]);
 }
 
 static void skinny_bytes(const reel_skinny *s)
 {
-    bytes_part part = {.s = s};
-    for (; part.column < s->n; part.column += BYTES_COLUMNS) {
-        part.columns = skinny_smaller(s->n - part.column, BYTES_COLUMNS);
+    bytes_part part = {.s = s, .together = bytes_together(s->n)};
+    for (; part.column < s->n; part.column += part.together) {
+        part.columns = skinny_smaller(s->n - part.column, part.together);
         for (int64_t i = 0; i < s->m; i += BYTES_BLOCKS * BYTES_ROWS)
             bytes_blocks(&part, i);
     }

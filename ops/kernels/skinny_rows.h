@@ -8,7 +8,7 @@
  * of A, B is read where it lies.
  *
  * Rows that are not contiguous, and the last rows where they are fewer than sixteen are first laid out in a
- * tile. Columns beyond n may hold anything: nobody reads their sums. */
+ * tile, but for a row that is alone. Columns beyond n may hold anything: nobody reads their sums. */
 #define skinny_real   SKINNY_OF(skinny, SKINNY_REAL)
 #define skinny_vector SKINNY_OF(reel_vector, SKINNY_REAL)
 
