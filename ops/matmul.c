@@ -147,7 +147,7 @@ struct matmul_block {
     int64_t row, rows, column, columns;
 };
 
-static bool matmul_multiply(const struct matmul_run *r, int64_t batch, struct matmul_block c)
+static void matmul_multiply(struct matmul_run *r, int64_t batch, struct matmul_block c)
 {
     int64_t a = matmul_start(&r->leading, r->a.batch, batch) + c.row * r->a.row;
     int64_t b = matmul_start(&r->leading, r->b.batch, batch) + c.column * r->b.column;
@@ -158,15 +158,16 @@ static bool matmul_multiply(const struct matmul_run *r, int64_t batch, struct ma
                                  .a = r->a.data + a * (r->bytes ? 1 : size), .b = r->b.data + b * size,
                                  .a_row = r->a.row, .a_col = r->a.column, .b_row = r->b.row,
                                  .b_col = r->b.column, .c = r->y + y * size, .c_row = r->n, .c_col = 1});
-        return true;
+        return;
     }
-    if (r->wide)
-        return reel_gemm_f64(r->cpu, c.rows, c.columns, r->k, (const double *)r->a.data + a, r->a.row,
-                             r->a.column, (const double *)r->b.data + b, r->b.row, r->b.column, 0,
-                             (double *)r->y + y, r->n, 1);
-    return reel_gemm_f32(r->cpu, c.rows, c.columns, r->k, (const float *)r->a.data + a, r->a.row,
-                         r->a.column, (const float *)r->b.data + b, r->b.row, r->b.column, 0,
-                         (float *)r->y + y, r->n, 1);
+    bool done = r->wide ? reel_gemm_f64(r->cpu, c.rows, c.columns, r->k, (const double *)r->a.data + a, r->a.row,
+                                        r->a.column, (const double *)r->b.data + b, r->b.row, r->b.column, 0,
+                                        (double *)r->y + y, r->n, 1)
+                        : reel_gemm_f32(r->cpu, c.rows, c.columns, r->k, (const float *)r->a.data + a, r->a.row,
+                                        r->a.column, (const float *)r->b.data + b, r->b.row, r->b.column, 0,
+                                        (float *)r->y + y, r->n, 1);
+    if (!done)
+        __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
 }
 
 /* Rows [begin, end) of all matrices, one below the other. */
@@ -177,8 +178,7 @@ static void matmul_rows(void *context, int64_t begin, int64_t end)
         int64_t batch = begin / r->m, first = begin % r->m, rows = r->m - first;
         if (rows > end - begin)
             rows = end - begin;
-        if (!matmul_multiply(r, batch, (struct matmul_block){first, rows, 0, r->n}))
-            __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
+        matmul_multiply(r, batch, (struct matmul_block){first, rows, 0, r->n});
         begin += rows;
     }
 }
@@ -188,8 +188,7 @@ static void matmul_stripes(void *context, int64_t begin, int64_t end)
 {
     struct matmul_run *r = context;
     int64_t first = begin * MATMUL_STRIPE, last = end * MATMUL_STRIPE;
-    if (!matmul_multiply(r, 0, (struct matmul_block){0, r->m, first, (last < r->n ? last : r->n) - first}))
-        __atomic_store_n(&r->failed, true, __ATOMIC_RELAXED);
+    matmul_multiply(r, 0, (struct matmul_block){0, r->m, first, (last < r->n ? last : r->n) - first});
 }
 
 /* The threads divide rows or, if there are stripes enough, columns. Each of them copies all of b, or else all of a

@@ -89,7 +89,7 @@ REEL_INLINE void bytes_add(int columns, const bytes_part *part, const bytes_rows
         total[j] += sum[j];
 }
 
-/* In functions by themselves, since else compilers keep sums in memory. */
+/* In functions by themselves, since else compilers keep sums in memory. Where the most are ten, one is enough. */
 static __attribute__((noinline)) void bytes_add_ten(const bytes_part *part, const bytes_rows *rows,
                                                     reel_vector_f32 *total)
 {
@@ -97,7 +97,7 @@ static __attribute__((noinline)) void bytes_add_ten(const bytes_part *part, cons
 }
 
 static __attribute__((noinline, unused)) void bytes_add_most(const bytes_part *part, const bytes_rows *rows,
-                                                     reel_vector_f32 *total)
+                                                             reel_vector_f32 *total)
 {
     bytes_add(BYTES_MOST, part, rows, total);
 }
@@ -132,20 +132,17 @@ static void bytes_take_b(bytes_part *part, float *packed)
 static void bytes_take_a(const bytes_part *part, int64_t i, bytes_rows *rows, uint8_t *tile)
 {
     const reel_skinny *s = part->s;
+    const uint8_t *first = (const uint8_t *)s->a + i * s->a_row + part->first * s->a_col;
     const int64_t terms = part->terms;
     bool fits = s->a_col == 1 && terms >= BYTES_TURNED;
-    rows->a = fits ? (const uint8_t *)s->a + i * s->a_row + part->first : tile;
+    rows->a = fits ? first : tile;
     for (int64_t r = 0; r < BYTES_ROWS; r++, tile += SKINNY_DEPTH) {
         int64_t apart = skinny_smaller(r, s->m - 1 - i) * s->a_row;
-        const uint8_t *a = (const uint8_t *)s->a + i * s->a_row + part->first * s->a_col + apart;
         rows->row[r] = fits ? apart : r * SKINNY_DEPTH;
         if (fits)
             continue;
-        if (s->a_col == 1)
-            memcpy(tile, a, (size_t)terms);
-        else
-            for (int64_t p = 0; p < terms; p++)
-                tile[p] = a[p * s->a_col];
+        for (int64_t p = 0; p < terms; p++)
+            tile[p] = first[apart + p * s->a_col];
         if (terms < BYTES_TURNED)
             memset(tile + terms, 0, (size_t)(BYTES_TURNED - terms));
     }
