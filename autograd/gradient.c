@@ -1,7 +1,7 @@
 /* The reverse sweep. From y back to the xs, along paths between them only, each node's VJP records what it
  * adds to the gradients of its inputs. What is recorded are ordinary nodes, so that they can be replayed,
  * printed and differentiated again. How contributions are summed, and what becomes of their memory, stands in
- * sweep_memory.c. */
+ * sweep_memory.c, and which calls need no VJP in sweep_plain.c. */
 #include "autograd/sweep.h"
 #include "core/dtype.h"
 #include "core/options.h"
@@ -13,16 +13,19 @@ enum { SWEEP_FEW = 8 };
 
 /* ---- Paths -------------------------------------------------------------------------------------------- */
 
-static bool on_path(const reel_tape *tape, uint32_t id)
+static inline void put_on_path(const reel_tape *tape, reel_node *node)
 {
-    return reel_node_at(tape, id)->sweep == tape->sweep;
-}
-
-static void put_on_path(reel_tape *tape, uint32_t id)
-{
-    reel_node *node = reel_node_at(tape, id);
     node->sweep = tape->sweep;
     node->gradient = NULL;
+}
+
+static inline bool reads_path(const reel_tape *tape, const reel_node *node)
+{
+    const uint32_t *input = reel_node_inputs(node);
+    for (uint32_t i = 0; i < node->inputs; i++)
+        if (reel_on_path(tape, reel_node_at(tape, input[i])))
+            return true;
+    return false;
 }
 
 /* Marks what depends on the xs by way of differentiable ops. Every stretch of nodes is walked in the order of
@@ -32,17 +35,11 @@ static void mark_paths(const reel_sweep *s, reel_tensors xs)
     reel_tape *tape = s->tape;
     tape->sweep++;
     for (size_t i = 0; i < xs.count; i++)
-        put_on_path(tape, xs.tensor[i].node);
+        put_on_path(tape, reel_node_at(tape, xs.tensor[i].node));
     for (uint32_t id = s->lowest; id <= s->y; id++) {
-        const reel_node *node = reel_node_at(tape, id);
-        if (!(node->flags & REEL_NODE_VARIABLE) || !node->op || node->sweep == tape->sweep)
-            continue;
-        const uint32_t *input = reel_node_inputs(node);
-        for (uint32_t i = 0; i < node->inputs; i++)
-            if (input[i] >= s->lowest && on_path(tape, input[i])) {
-                put_on_path(tape, id);
-                break;
-            }
+        reel_node *node = reel_node_at(tape, id);
+        if (node->flags & REEL_NODE_VARIABLE && reads_path(tape, node))
+            put_on_path(tape, node);
     }
 }
 
@@ -52,7 +49,7 @@ static void mark_paths(const reel_sweep *s, reel_tensors xs)
 static bool more_inputs(reel_sweep *s, uint32_t inputs)
 {
     reel_vjp_call *v = &s->vjp;
-    v->x = reel_tape_get(s->tape, inputs * sizeof *v->x);
+    v->call.input = v->x = reel_tape_get(s->tape, inputs * sizeof *v->x);
     v->dx = reel_tape_get(s->tape, inputs * sizeof *v->dx);
     v->wanted = reel_tape_get(s->tape, inputs * sizeof *v->wanted);
     v->contribution = reel_tape_get(s->tape, inputs * sizeof *v->contribution);
@@ -100,59 +97,75 @@ static bool can_go_through(const reel_sweep *s, const reel_node *node)
 }
 
 /* The node of a gradient of x, or NULL where it cannot be one. */
-static inline reel_node *gradient_fits(const reel_sweep *s, const reel_node *x, reel_tensor dx)
+static inline reel_node *gradient_fits(const reel_tape *tape, const reel_node *x, reel_tensor dx)
 {
-    reel_node *gradient = reel_node_of(s->tape, dx);
+    reel_node *gradient = reel_node_of(tape, dx);
     return gradient && reel_alike(gradient, x) ? gradient : NULL;
 }
 
-static bool gradient_misfit(const reel_sweep *s, const reel_node *node, uint32_t i, reel_tensor dx)
+static void gradient_misfit(const reel_sweep *s, const reel_node *node, uint32_t i, reel_tensor dx)
 {
     if (!reel_on_tape(s->tape, dx))
-        return reel_tape_fail(s->tape, s->file, s->line, "gradient",
-                              "the VJP of %s at %s:%d gave no tensor of this tape for input %u", node->op->name,
-                              node->file, node->line, i + 1);
-    return reel_tape_fail(s->tape, s->file, s->line, "gradient",
-                          "the VJP of %s at %s:%d gave %s for input %u, which is %s", node->op->name, node->file,
-                          node->line, reel_describe(dx).text, i + 1,
-                          reel_describe(reel_handle(s->tape, reel_node_inputs(node)[i])).text);
+        reel_tape_fail(s->tape, s->file, s->line, "gradient",
+                       "the VJP of %s at %s:%d gave no tensor of this tape for input %u", node->op->name, node->file,
+                       node->line, i + 1);
+    else
+        reel_tape_fail(s->tape, s->file, s->line, "gradient",
+                       "the VJP of %s at %s:%d gave %s for input %u, which is %s", node->op->name, node->file,
+                       node->line, reel_describe(dx).text, i + 1,
+                       reel_describe(reel_handle(s->tape, reel_node_inputs(node)[i])).text);
+}
+
+/* The gradient of an input that an elementwise op has stretched comes in the output's shape, and is summed. NULL after
+ * an error. */
+static reel_node *summed(const reel_sweep *s, const reel_node *node, uint32_t i)
+{
+    const reel_vjp_call *v = &s->vjp;
+    reel_node *gradient = NULL;
+    if (node->op->kernels && gradient_fits(s->tape, node, v->dx[i])) {
+        v->dx[i] = reel_sum_like_at(s->file, s->line, v->dx[i], v->x[i]);
+        gradient = gradient_fits(s->tape, v->contribution[i].target, v->dx[i]);
+    }
+    if (!gradient)
+        gradient_misfit(s, node, i, v->dx[i]);
+    return gradient;
 }
 
 /* Whether any gradient is wanted of the node's inputs. */
-static bool fill_inputs(const reel_sweep *s, const reel_node *node, const reel_vjp_call *v)
+static bool fill_inputs(reel_tape *tape, const reel_node *node, const reel_vjp_call *v)
 {
-    const uint32_t *input = reel_node_inputs(node), inputs = node->inputs, sweep = s->tape->sweep;
+    const uint32_t *input = reel_node_inputs(node), inputs = node->inputs, sweep = tape->sweep;
     reel_tensor *x = v->x, *dx = v->dx;
     reel_contribution *c = v->contribution;
     bool *wanted = v->wanted, any = false;
     for (uint32_t i = 0; i < inputs; i++) {
-        reel_node *in = reel_node_at(s->tape, input[i]);
-        x[i] = reel_handle_to(s->tape, in);
+        reel_node *in = reel_node_at(tape, input[i]);
+        x[i] = reel_handle_to(tape, in);
         dx[i] = REEL_NONE;
-        c[i] = (reel_contribution){.target = in};
+        c[i].target = in;
         any |= wanted[i] = in->sweep == sweep;
     }
     return any;
 }
 
 /* The gradient that has arrived at an output, or NULL. */
-static reel_node *arrived_at(const reel_sweep *s, const reel_node *output)
+static inline reel_node *arrived_at(const reel_tape *tape, const reel_node *output)
 {
-    return output->sweep == s->tape->sweep ? output->gradient : NULL;
+    return reel_on_path(tape, output) ? output->gradient : NULL;
 }
 
 /* The outputs of a call stand side by side, but not always in one chunk. */
-static reel_node *output_of(const reel_sweep *s, reel_node *head, int i)
+static inline reel_node *output_of(const reel_tape *tape, reel_node *head, int i)
 {
-    return i == 0 ? head : reel_node_at(s->tape, head->id + (uint32_t)i);
+    return i == 0 ? head : reel_node_at(tape, head->id + (uint32_t)i);
 }
 
-static void fill_outputs(const reel_sweep *s, reel_node *head, reel_vjp_call *v)
+static void fill_outputs(reel_tape *tape, reel_node *head, reel_vjp_call *v)
 {
     for (int i = 0; i < head->outputs; i++) {
-        const reel_node *out = output_of(s, head, i), *gradient = arrived_at(s, out);
-        v->y[i] = reel_handle_to(s->tape, out);
-        v->dy[i] = gradient ? reel_handle_to(s->tape, gradient) : REEL_NONE;
+        const reel_node *out = output_of(tape, head, i), *gradient = arrived_at(tape, out);
+        v->y[i] = reel_handle_to(tape, out);
+        v->dy[i] = gradient ? reel_handle_to(tape, gradient) : REEL_NONE;
     }
 }
 
@@ -161,44 +174,43 @@ static bool take_contributions(const reel_sweep *s, const reel_node *node, const
     const bool *wanted = v->wanted;
     const reel_tensor *dx = v->dx;
     reel_contribution *c = v->contribution;
-    uint32_t inputs = node->inputs;
+    const uint32_t inputs = node->inputs;
     for (uint32_t i = 0; i < inputs; i++) {         /* all wait before the first is added: two may be one */
+        c[i].added = NULL;
         if (!wanted[i] || !dx[i].tape)
             continue;
-        c[i].added = gradient_fits(s, c[i].target, dx[i]);
-        if (!c[i].added)
-            return gradient_misfit(s, node, i, dx[i]);
-        c[i].added->base->pins++;
+        reel_node *added = gradient_fits(s->tape, c[i].target, dx[i]);
+        if (!added && !(added = summed(s, node, i)))
+            return false;
+        added->base->pins++;
+        c[i].added = added;
     }
     for (uint32_t i = 0; i < inputs; i++)
-        if (c[i].added && !c[i].target->gradient)
-            c[i].target->gradient = c[i].added;
-        else if (c[i].added && !reel_sweep_add(s, c[i].target, c[i].added))
+        if (c[i].added && !reel_sweep_take(s, c[i].target, c[i].added))
             return false;
     return true;
 }
 
-/* The node's own gradients have been passed on, and what its VJP recorded beside its results has served. */
-static void let_go(const reel_sweep *s, reel_node *head, uint32_t recorded_from)
+/* The call's own gradients have been passed on. */
+static void let_go(const reel_sweep *s, reel_node *head)
 {
     for (int i = 0; i < head->outputs; i++) {
-        const reel_node *out = output_of(s, head, i), *gradient = arrived_at(s, out);
-        if (gradient && !(out->flags & REEL_NODE_RESULT))
-            reel_sweep_unpin(s, gradient);
+        const reel_node *out = output_of(s->tape, head, i), *gradient = arrived_at(s->tape, out);
+        if (gradient)
+            reel_sweep_passed(s, out, gradient);
     }
-    if (s->final)
-        reel_sweep_reuse(s, recorded_from);
 }
 
 /* Shows the tape's watcher a step, before its VJP has run and after; after it only what will be added. */
-static bool watch(const reel_sweep *s, const reel_node *node, const reel_call *call, reel_vjp_call *v, bool done)
+static bool watch(const reel_sweep *s, const reel_node *node, reel_vjp_call *v, bool done)
 {
+    const reel_call *call = &v->call;
     reel_tape *tape = s->tape;
     for (uint32_t i = 0; done && i < node->inputs; i++) {
         if (!v->wanted[i])
             v->dx[i] = REEL_NONE;
-        else if (v->dx[i].tape && !gradient_fits(s, v->contribution[i].target, v->dx[i]))
-            return gradient_misfit(s, node, i, v->dx[i]);
+        else if (v->dx[i].tape && !gradient_fits(tape, v->contribution[i].target, v->dx[i]) && !summed(s, node, i))
+            return false;
     }
     tape->step += !done;
     reel_step step = {
@@ -223,40 +235,42 @@ void reel_watch(reel_tape *tape, reel_watcher watcher, void *user)
 static bool run_vjp(const reel_sweep *s, const reel_node *node, reel_vjp_call *v)
 {
     reel_tape *tape = s->tape;
-    reel_call call = {
-        .tape = tape, .op = node->op, .attributes = node->attributes,
-        .inputs = (int)node->inputs, .outputs = node->outputs, .input = v->x, .output = v->y,
-    };
-    tape->inherit_file = tape->here_file = node->file;
-    tape->inherit_line = tape->here_line = node->line;
-    if (tape->watcher && !watch(s, node, &call, v, false))
+    v->call.op = node->op;
+    v->call.attributes = node->attributes;
+    v->call.inputs = (int)node->inputs;
+    v->call.outputs = node->outputs;
+    tape->inherit_file = node->file;
+    tape->inherit_line = node->line;
+    if (tape->watcher && !watch(s, node, v, false))
         return false;
     tape->in_vjp = true;
-    node->op->vjp(&call, v->dy, v->dx, v->wanted);
+    node->op->vjp(&v->call, v->dy, v->dx, v->wanted);
     tape->in_vjp = false;
-    return tape->error == REEL_FINE && (!tape->watcher || watch(s, node, &call, v, true));
+    return tape->error == REEL_FINE && (!tape->watcher || watch(s, node, v, true));
 }
 
 static bool sweep_node(reel_sweep *s, reel_node *head)
 {
     reel_vjp_call *v = &s->vjp;
+    reel_tape *tape = s->tape;
     if (head->inputs > s->inputs && !more_inputs(s, head->inputs))
         return false;
-    if (!fill_inputs(s, head, v))
+    if (!fill_inputs(tape, head, v))
         return true;
-    fill_outputs(s, head, v);
-    uint32_t recorded_from = s->tape->nodes;
+    fill_outputs(tape, head, v);
+    const uint32_t recorded_from = tape->nodes;
     if (!can_go_through(s, head) || !run_vjp(s, head, v) || !take_contributions(s, head, v))
         return false;
-    let_go(s, head, recorded_from);
+    let_go(s, head);
+    reel_sweep_reuse(s, recorded_from);
     return true;
 }
 
 /* Whether a gradient has arrived at any output of the call. */
-static bool has_arrived(const reel_sweep *s, reel_node *head)
+static inline bool has_arrived(const reel_tape *tape, reel_node *head)
 {
     for (int i = 0; i < head->outputs; i++)
-        if (arrived_at(s, output_of(s, head, i)))
+        if (arrived_at(tape, output_of(tape, head, i)))
             return true;
     return false;
 }
@@ -267,7 +281,9 @@ static bool sweep_down(reel_sweep *s)
 {
     for (uint32_t id = s->y; id >= s->lowest; id--) {
         reel_node *node = reel_node_at(s->tape, id);
-        if (node->op && node->output == 0 && has_arrived(s, node) && !sweep_node(s, node))
+        if (!node->op || node->output != 0 || !has_arrived(s->tape, node))
+            continue;
+        if (!(reel_sweep_knows(s, node) ? reel_sweep_plain(s, node) : sweep_node(s, node)))
             return false;
     }
     return true;
@@ -356,7 +372,7 @@ static void hold_results(const reel_sweep *s, reel_tensors xs, bool hold)
 static bool run_sweep(reel_sweep *s, const reel_gradient_options *o)
 {
     mark_paths(s, o->xs);
-    if (on_path(s->tape, o->y.node)) {
+    if (reel_on_path(s->tape, reel_node_at(s->tape, o->y.node))) {
         reel_node *upstream = seed(s, o);
         if (!upstream)
             return false;
@@ -411,6 +427,7 @@ bool reel_gradient_at(REEL_PLACE, const reel_gradient_options *options)
         reel_sweep s = {.tape = tape, .file = file, .line = line, .y = o.y.node, .lowest = o.y.node,
                         .first = tape->nodes, .final = o.final, .inputs = SWEEP_FEW,
                         .vjp = {.x = x, .dx = dx, .wanted = wanted, .contribution = contribution}};
+        s.vjp.call = (reel_call){.tape = tape, .input = x, .output = s.vjp.y};
         done = check_arguments(&s, &o) && sweep_or_undo(&s, &o);
     }
     for (size_t i = 0; !done && o.gradients && i < o.xs.count; i++)

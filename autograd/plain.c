@@ -3,17 +3,16 @@
  * is a short way to record them and a shorter one to run them again: the node knows the kernel and the
  * addresses. */
 #include "autograd/plain.h"
-#include "autograd/accumulate.h"
+#include "autograd/arithmetic.h"
 #include "autograd/apply.h"
 
 #include <string.h>
 
-/* The node of a contiguous value that can be read, or NULL. */
-static inline reel_node *plain_input(const reel_tape *tape, reel_tensor x)
+/* Whether a node is a contiguous value that can be read. */
+static inline bool plain_input(const reel_node *node)
 {
     const unsigned good = REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS;
-    reel_node *node = reel_node_of(tape, x);
-    return node && (node->flags & (good | REEL_NODE_RECYCLED)) == good ? node : NULL;
+    return (node->flags & (good | REEL_NODE_RECYCLED)) == good;
 }
 
 /* Whether one thread is enough for values like this. */
@@ -22,14 +21,12 @@ static inline bool plain_alone(const reel_tape *tape, const reel_node *like)
     return !tape->pool || like->count <= REEL_ELEMENTWISE_GRAIN;
 }
 
-/* Finds the nodes of the inputs; false where the call is not plain. */
-static inline bool plain_inputs(const reel_tape *tape, const reel_op *op, const reel_tensor *input,
-                                size_t inputs, reel_node *in[REEL_KERNEL_INPUTS])
+static inline bool plain_inputs(const reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs)
 {
-    if (tape->error != REEL_FINE || !(in[0] = plain_input(tape, input[0])))
+    if (!plain_input(in[0]))
         return false;
     for (size_t i = 1; i < inputs; i++)
-        if (!(in[i] = plain_input(tape, input[i])) || !reel_alike(in[i], in[0]))
+        if (!plain_input(in[i]) || !reel_alike(in[i], in[0]))
             return false;
     return op->kernels->of[in[0]->dtype] && plain_alone(tape, in[0]);
 }
@@ -40,7 +37,7 @@ static inline bool plain_inputs(const reel_tape *tape, const reel_op *op, const 
 static inline void plain_node(reel_tape *tape, reel_node *node, const reel_op *op, const reel_node *first,
                               unsigned flags)
 {
-    unsigned fixed = flags & REEL_NODE_WRAPPED ? 0 : REEL_NODE_FIXED;
+    unsigned fixed = (~flags & REEL_NODE_WRAPPED) * (REEL_NODE_FIXED / REEL_NODE_WRAPPED);
     unsigned variable = op->flags & REEL_NO_GRADIENT ? 0 : flags & REEL_NODE_VARIABLE;
     node->kernel = op->kernels->of[first->dtype];
     node->count = first->count;
@@ -75,22 +72,17 @@ static void *plain_attributes(reel_tape *tape, const reel_op *op, const void *at
     return copy ? memcpy(copy, attributes, op->attributes) : NULL;
 }
 
-/* Records a plain call, for an op without a shape rule of its own that writes nothing. False with nothing
- * recorded where the call is not plain or fails: the general way says why. The number of inputs is a constant
- * to most callers, so that no loop is left. */
+/* Records a plain call, for an op without a shape rule of its own that writes nothing. NULL with nothing recorded
+ * where the call is not plain or fails: the general way says why. */
 static inline __attribute__((always_inline))
-bool record_plain(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs,
-                  const void *attributes, reel_tensor *output)
+reel_node *plain_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs,
+                      const void *attributes)
 {
-    reel_node *in[REEL_KERNEL_INPUTS];
-    reel_tape *tape = input[0].tape;
-    if (!tape || !plain_inputs(tape, op, input, inputs, in))
-        return false;
-    reel_node *node = reel_node_room(tape);
+    reel_node *node = plain_inputs(tape, op, in, inputs) ? reel_node_room(tape) : NULL;
     void *data = node ? reel_value_room(tape, reel_node_bytes(in[0])) : NULL;
     const void *copy = data && op->attributes ? plain_attributes(tape, op, attributes) : NULL;
     if (!data || (op->attributes && !copy))
-        return false;
+        return NULL;
     unsigned flags = 0;
     for (size_t i = 0; i < inputs; i++)
         flags |= plain_operand(node, i, in[i]);
@@ -101,9 +93,31 @@ bool record_plain(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_
     node->file = tape->sweeping ? tape->inherit_file : file;
     node->line = tape->sweeping ? tape->inherit_line : line;
     reel_run_plain(tape, node);
-    *output = reel_handle_to(tape, node);
     tape->nodes++;
-    return true;
+    return node;
+}
+
+/* The same on two operands, where no loop is left. */
+static inline __attribute__((always_inline))
+reel_node *plain_pair(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *a, reel_node *b)
+{
+    return plain_call(file, line, tape, op, (reel_node *[]){a, b}, 2, NULL);
+}
+
+static bool plain_apply(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
+                        reel_tensor *output)
+{
+    reel_node *in[REEL_KERNEL_INPUTS];
+    reel_tape *tape = input[0].tape;
+    if (!tape || tape->error != REEL_FINE || !(in[0] = reel_node_of(tape, input[0])))
+        return false;
+    for (size_t i = 1; i < inputs; i++)
+        if (!(in[i] = reel_node_of(tape, input[i])))
+            return false;
+    const reel_node *node = plain_call(file, line, tape, op, in, inputs, attributes);
+    if (node)
+        *output = reel_handle_to(tape, node);
+    return node;
 }
 
 bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
@@ -111,49 +125,38 @@ bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const voi
 {
     bool plain = op->size >= sizeof *op && op->kernels && !op->shape && !op->writes && output_count == 1 &&
                  inputs.count == (size_t)op->inputs && inputs.count - 1 < REEL_KERNEL_INPUTS;
-    return (plain && record_plain(file, line, op, inputs.tensor, inputs.count, attributes, outputs)) ||
+    return (plain && plain_apply(file, line, op, inputs.tensor, inputs.count, attributes, outputs)) ||
            reel_apply_any(file, line, op, inputs, attributes, outputs, output_count);
-}
-
-/* The general way for one output. */
-static reel_tensor apply_any_to(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs)
-{
-    reel_tensor y;
-    reel_apply_any(file, line, op, (reel_tensors){input, inputs}, NULL, &y, 1);
-    return y;
 }
 
 reel_tensor reel_apply_unary(REEL_PLACE, reel_tensor x, const reel_op *op)
 {
     reel_tensor y;
-    if (!op->shape && record_plain(file, line, op, (reel_tensor[]){x}, 1, NULL, &y))
-        return y;
-    return apply_any_to(file, line, op, (reel_tensor[]){x}, 1);
+    if (op->shape || !plain_apply(file, line, op, &x, 1, NULL, &y))
+        reel_apply_any(file, line, op, (reel_tensors){&x, 1}, NULL, &y, 1);
+    return y;
 }
 
 reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const reel_op *op)
 {
+    reel_tape *tape = a.tape;
+    if (tape && tape->error == REEL_FINE && !op->shape) {
+        reel_node *in = reel_node_of(tape, a), *other = in ? reel_node_of(tape, b) : NULL;
+        const reel_node *node = other ? plain_pair(file, line, tape, op, in, other) : NULL;
+        if (node)
+            return reel_handle_to(tape, node);
+    }
     reel_tensor y;
-    if (!op->shape && record_plain(file, line, op, (reel_tensor[]){a, b}, 2, NULL, &y))
-        return y;
-    return apply_any_to(file, line, op, (reel_tensor[]){a, b}, 2);
+    reel_apply_any(file, line, op, REEL_TENSORS(a, b), NULL, &y, 1);
+    return y;
 }
 
-/* Kept apart from what follows, so that that saves no registers. */
-__attribute__((noinline))
-static reel_tensor sum_down(REEL_PLACE, reel_tensor x, reel_tensor like)
+reel_node *reel_record_product(reel_tape *tape, reel_node *a, reel_node *b)
 {
-    if (!reel_usable(file, line, "sum_like", x) || !reel_usable(file, line, "sum_like", like))
-        return (reel_tensor){x.tape, 0, 0};
-    return reel_sum_to_at(file, line, x, reel_shape_of(like));
-}
-
-/* Nearly every VJP asks for this, and nearly always the shapes agree: a plain call, too, that only returns. */
-reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
-{
-    const reel_node *from = reel_readable(x.tape, x), *to = from ? reel_readable(x.tape, like) : NULL;
-    bool same = to && from->shape == to->shape && x.tape->error == REEL_FINE;
-    return same ? x : sum_down(file, line, x, like);
+    const char *file = tape->inherit_file;
+    const int line = tape->inherit_line;
+    reel_node *node = plain_pair(file, line, tape, &reel_op_mul, a, b);
+    return node ? node : reel_node_of(tape, reel_mul_at(file, line, reel_handle_to(tape, a), reel_handle_to(tape, b)));
 }
 
 reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b)

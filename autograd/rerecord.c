@@ -1,6 +1,6 @@
 /* Recording a section once more in f64. Every floating leaf that it reads is copied, promoted, as it is now;
  * then the same ops are applied to the copies, in order. So rounding can be told from a wrong formula. */
-#include "autograd/accumulate.h"
+#include "autograd/arithmetic.h"
 #include "autograd/section.h"
 #include "core/dtype.h"
 #include "core/shape.h"

@@ -2,6 +2,7 @@
 #ifndef REEL_AUTOGRAD_SWEEP_H
 #define REEL_AUTOGRAD_SWEEP_H
 
+#include "autograd/arithmetic.h"
 #include "autograd/tape.h"
 
 enum { REEL_SWEEP_OUTPUTS = 8 };
@@ -16,6 +17,7 @@ typedef struct reel_vjp_call {
     reel_tensor         *x, *dx;                    /* of each input                               */
     bool                *wanted;
     reel_contribution   *contribution;
+    reel_call            call;
     reel_tensor          y[REEL_SWEEP_OUTPUTS], dy[REEL_SWEEP_OUTPUTS];
 } reel_vjp_call;
 
@@ -30,16 +32,52 @@ typedef struct reel_sweep {
     reel_vjp_call vjp;
 } reel_sweep;
 
-/* sweep_memory.c */
+/* Whether a gradient is wanted of a node, or of what is computed from it. */
+static inline bool reel_on_path(const reel_tape *tape, const reel_node *node)
+{
+    return node->sweep == tape->sweep;
+}
+
+/* ---- sweep_plain.c --------------------------------------------------------------------------------------- */
+
+/* Whether a call is a plain sum or product, nothing is to be said against going through it, and nobody looks on: then the
+ * gradient that has arrived at it can be passed on by ... */
+static inline bool reel_sweep_knows(const reel_sweep *s, const reel_node *call)
+{
+    const reel_op *op = call->op;
+    return call->kernel && (op == &reel_op_mul || op == &reel_op_add || op == &reel_op_accumulate) &&
+           !(call->flags & REEL_NODE_FINAL) && call->executed >= s->tape->leaf_written && !s->tape->watcher;
+}
+
+/* ... this. False after an error. */
+bool reel_sweep_plain(const reel_sweep *s, const reel_node *call);
+
+/* ---- sweep_memory.c -------------------------------------------------------------------------------------- */
 
 /* Adds a contribution, which is pinned, to the gradient that waits for the target; the sum is pinned in its
  * place. False after an error. */
 bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added);
 
-/* A gradient waits no more. */
-void reel_sweep_unpin(const reel_sweep *s, const reel_node *gradient);
+/* A gradient waits in a base's memory no more. */
+void reel_sweep_unpin(const reel_sweep *s, reel_node *base);
 
 /* In a final sweep: of the temporaries recorded from here on, those in which no gradient waits have served. */
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from);
+
+/* The same, or the first contribution. */
+static inline bool reel_sweep_take(const reel_sweep *s, reel_node *target, reel_node *added)
+{
+    if (target->gradient)
+        return reel_sweep_add(s, target, added);
+    target->gradient = added;
+    return true;
+}
+
+/* The gradient of an output has been passed on to the inputs. */
+static inline void reel_sweep_passed(const reel_sweep *s, const reel_node *output, const reel_node *gradient)
+{
+    if (!(output->flags & REEL_NODE_RESULT))
+        reel_sweep_unpin(s, gradient->base);
+}
 
 #endif

@@ -4,7 +4,7 @@
  * memory that nobody can see any more serves the next temporary: in a final sweep each temporary, else the
  * contributions that were added to a sum. Both rest on counts of the gradients that wait in a base's memory
  * (pins) and on the flag USED of a node that another one reads. */
-#include "autograd/accumulate.h"
+#include "autograd/arithmetic.h"
 #include "autograd/plain.h"
 #include "autograd/sweep.h"
 
@@ -40,6 +40,7 @@ void *reel_sweep_get(reel_tape *tape, size_t bytes)
     return piece ? piece : reel_tape_get(tape, bytes);
 }
 
+__attribute__((noinline))
 static void recycle(const reel_sweep *s, reel_node *base)
 {
     size_t bytes = piece_size(reel_node_bytes(base));
@@ -68,16 +69,20 @@ static inline bool is_private(const reel_sweep *s, const reel_node *node, uint32
            (s->final || base->op->flags & REEL_OUTPUT_UNREAD);
 }
 
-/* A gradient waits in a base's memory no more. What nothing waits in is free again where it was private, and in
- * a final sweep in any case. */
+/* What nothing waits in any more is free again where it was private, and in a final sweep in any case. */
 static inline void sweep_unpin(const reel_sweep *s, reel_node *base, bool was_private)
 {
     if (--base->pins == 0 && (was_private || (s->final && is_temporary(s, base))))
         recycle(s, base);
 }
 
+void reel_sweep_unpin(const reel_sweep *s, reel_node *base)
+{
+    sweep_unpin(s, base, false);
+}
+
 /* a + b, in a's memory where that is private. NULL after an error. */
-static reel_node *sweep_sum(const reel_sweep *s, reel_node *a, reel_node *b, bool in_place)
+static inline reel_node *sweep_sum(const reel_sweep *s, reel_node *a, reel_node *b, bool in_place)
 {
     reel_node *sum = in_place ? reel_record_sum(s->tape, a, b) : NULL;
     if (sum)
@@ -90,25 +95,22 @@ bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added)
 {
     reel_node *old = target->gradient;
     bool into_old = is_private(s, old, 1), spare = !(into_old && s->final) && is_private(s, added, 1);
-    reel_node *sum = into_old || !spare ? sweep_sum(s, old, added, into_old)
-                                        : sweep_sum(s, added, old, true);
+    bool into_added = spare && !into_old;
+    reel_node *sum = sweep_sum(s, into_added ? added : old, into_added ? old : added, into_old || spare);
     if (!sum)
         return false;
     target->gradient = sum;
-    sum->base->pins++;
-    sweep_unpin(s, old->base, false);
+    if (!into_old) {                                /* where the sum waits by now                  */
+        sum->base->pins++;
+        sweep_unpin(s, old->base, false);
+    }
     sweep_unpin(s, added->base, spare);
     return true;
 }
 
-void reel_sweep_unpin(const reel_sweep *s, const reel_node *gradient)
-{
-    sweep_unpin(s, gradient->base, false);
-}
-
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from)
 {
-    for (uint32_t id = recorded_from; id < s->tape->nodes; id++) {
+    for (uint32_t id = recorded_from; s->final && id < s->tape->nodes; id++) {
         reel_node *node = reel_node_at(s->tape, id);
         if (node->base == node && node->pins == 0 && is_temporary(s, node))
             recycle(s, node);

@@ -1451,9 +1451,10 @@ typedef struct reel_op {
     bool (*forward)(const reel_call *call);
 
     /* Records the gradient into each input i with wanted[i], of input i's dtype and shape, from the
-     * gradients dy of the outputs (REEL_NONE: zero); leaves REEL_NONE for a gradient of zero. It is made of
-     * ops: reading numbers here is refused, since what is computed from them in C would stand still in a
-     * replay and in second derivatives. */
+     * gradients dy of the outputs (REEL_NONE: zero); leaves REEL_NONE for a gradient of zero. Of an input that an
+     * op with kernels has stretched it may have the output's shape: it is summed then. It is made of ops: reading
+     * numbers here is refused, since what is computed from them in C would stand still in a replay and in second
+     * derivatives. */
     void (*vjp)(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[]);
 
     /* Called on a copy of the attributes before a section is recorded again in f64; NULL: as they are. */

@@ -1,6 +1,6 @@
 /* accumulate: y = a + b in a's memory; da = dy, db = dy. The reverse sweep uses it to sum contributions to one
  * gradient, on a temporary that nothing else reads. */
-#include "autograd/accumulate.h"
+#include "autograd/arithmetic.h"
 #include "autograd/tape.h"
 #include "ops/op.h"
 

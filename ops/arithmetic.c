@@ -7,7 +7,7 @@
  *     y = -x         dx = -dy
  *     y = s x + t    dx = s dy
  *
- * Each gradient is summed to the shape of the input that was stretched. Integers wrap around. */
+ * Integers wrap around. */
 #include "ops/op.h"
 
 /* Wrapping arithmetic of an integer type, by way of the unsigned one. */
@@ -27,9 +27,10 @@ ARITHMETIC_KERNELS(add, +)
 
 static void add_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
+    (void)call;
     for (int i = 0; i < 2; i++)
         if (wanted[i])
-            dx[i] = reel_sum_like(dy[0], call->input[i]);
+            dx[i] = dy[0];
 }
 
 REEL_REFERENCE(add_reference, x[0] + x[1])
@@ -49,10 +50,11 @@ ARITHMETIC_KERNELS(sub, -)
 
 static void sub_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
+    (void)call;
     if (wanted[0])
-        dx[0] = reel_sum_like(dy[0], call->input[0]);
+        dx[0] = dy[0];
     if (wanted[1])
-        dx[1] = reel_sum_like(reel_neg(dy[0]), call->input[1]);
+        dx[1] = reel_neg(dy[0]);
 }
 
 REEL_REFERENCE(sub_reference, x[0] - x[1])
@@ -74,7 +76,7 @@ static void mul_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 {
     for (int i = 0; i < 2; i++)
         if (wanted[i])
-            dx[i] = reel_sum_like(reel_mul(dy[0], call->input[1 - i]), call->input[i]);
+            dx[i] = reel_mul(dy[0], call->input[1 - i]);
 }
 
 REEL_REFERENCE(mul_reference, x[0] *x[1])
@@ -99,9 +101,9 @@ static void div_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 {
     reel_tensor share = reel_div(dy[0], call->input[1]);
     if (wanted[0])
-        dx[0] = reel_sum_like(share, call->input[0]);
+        dx[0] = share;
     if (wanted[1])
-        dx[1] = reel_sum_like(reel_neg(reel_mul(share, call->output[0])), call->input[1]);
+        dx[1] = reel_neg(reel_mul(share, call->output[0]));
 }
 
 REEL_REFERENCE(div_reference, x[0] / x[1])

@@ -82,9 +82,9 @@ static void where_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor
 {
     reel_tensor none = reel_zeros_like(dy[0]);
     if (wanted[1])
-        dx[1] = reel_sum_like(reel_where(call->input[0], dy[0], none), call->input[1]);
+        dx[1] = reel_where(call->input[0], dy[0], none);
     if (wanted[2])
-        dx[2] = reel_sum_like(reel_where(call->input[0], none, dy[0]), call->input[2]);
+        dx[2] = reel_where(call->input[0], none, dy[0]);
 }
 
 REEL_REFERENCE(where_reference, x[0] != 0 ? x[1] : x[2])
@@ -143,7 +143,7 @@ static void clip_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor 
 static void clip_gate_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     if (wanted[1])
-        dx[1] = reel_sum_like(clip_gate(call, call->input[0], dy[0]), call->input[1]);
+        dx[1] = clip_gate(call, call->input[0], dy[0]);
 }
 
 REEL_REFERENCE(clip_reference, isnan(x[0]) ? x[0] : fmin(fmax(x[0], CLIP_LOW), CLIP_HIGH))

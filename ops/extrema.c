@@ -29,7 +29,7 @@ static reel_tensor greater_gate(reel_tensor a, reel_tensor b, reel_tensor g)
 static void greater_gate_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     if (wanted[2])
-        dx[2] = reel_sum_like(greater_gate(call->input[0], call->input[1], dy[0]), call->input[2]);
+        dx[2] = greater_gate(call->input[0], call->input[1], dy[0]);
 }
 
 REEL_REFERENCE(greater_gate_reference, x[0] > x[1] ? x[2] : x[0] == x[1] ? x[2] / 2 : 0)
@@ -66,7 +66,7 @@ static reel_tensor relu_gate(reel_tensor x, reel_tensor g)
 static void relu_gate_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     if (wanted[1])
-        dx[1] = reel_sum_like(relu_gate(call->input[0], dy[0]), call->input[1]);
+        dx[1] = relu_gate(call->input[0], dy[0]);
 }
 
 REEL_REFERENCE(relu_gate_reference, x[0] > 0 ? x[1] : 0)
@@ -104,24 +104,18 @@ const reel_op reel_op_relu_gate = {
 EXTREMA_KERNELS(maximum, a > b ? a : b)
 EXTREMA_KERNELS(minimum, a < b ? a : b)
 
-/* dx of the operand that wins where `high` > `low`. */
-static reel_tensor extrema_share(const reel_call *call, int into, int high, int low, reel_tensor dy)
-{
-    return reel_sum_like(greater_gate(call->input[high], call->input[low], dy), call->input[into]);
-}
-
 static void maximum_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     for (int i = 0; i < 2; i++)
         if (wanted[i])
-            dx[i] = extrema_share(call, i, i, 1 - i, dy[0]);
+            dx[i] = greater_gate(call->input[i], call->input[1 - i], dy[0]);
 }
 
 static void minimum_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     for (int i = 0; i < 2; i++)
         if (wanted[i])
-            dx[i] = extrema_share(call, i, 1 - i, i, dy[0]);
+            dx[i] = greater_gate(call->input[1 - i], call->input[i], dy[0]);
 }
 
 REEL_REFERENCE(maximum_reference, isnan(x[0]) || isnan(x[1]) ? NAN : fmax(x[0], x[1]))

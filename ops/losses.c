@@ -16,10 +16,13 @@
 
 #include <math.h>
 
-#define LOSSES_BROADCAST(da)                                                                         \
-    for (int i = 0; i < 2; i++)                                                                      \
-        if (wanted[i])                                                                               \
-            dx[i] = reel_sum_like(i == 0 ? (da) : reel_neg(da), call->input[i]);
+/* Of a difference: da and -da. */
+static void losses_opposite(reel_tensor da, reel_tensor dx[], const bool wanted[])
+{
+    dx[0] = da;
+    if (wanted[1])
+        dx[1] = reel_neg(da);
+}
 
 /* ---- squared_error --------------------------------------------------------------------------------- */
 
@@ -31,7 +34,7 @@ static void squared_error_vjp(const reel_call *call, const reel_tensor dy[], ree
                               const bool wanted[])
 {
     reel_tensor z = reel_sub(call->input[0], call->input[1]), da = reel_mul(dy[0], reel_affine(z, 2, 0));
-    LOSSES_BROADCAST(da)
+    losses_opposite(da, dx, wanted);
 }
 
 REEL_REFERENCE(squared_error_reference, (double)(((long double)x[0] - x[1]) * ((long double)x[0] - x[1])))
@@ -61,9 +64,9 @@ static void bce_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 {
     reel_tensor x = call->input[0], t = call->input[1];
     if (wanted[0])
-        dx[0] = reel_sum_like(reel_mul(dy[0], reel_sub(reel_sigmoid(x), t)), x);
+        dx[0] = reel_mul(dy[0], reel_sub(reel_sigmoid(x), t));
     if (wanted[1])
-        dx[1] = reel_sum_like(reel_neg(reel_mul(dy[0], x)), t);
+        dx[1] = reel_neg(reel_mul(dy[0], x));
 }
 
 /* The two terms as they are defined, and their limits where x or t is infinite. */
@@ -123,7 +126,7 @@ static void huber_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor
     double delta = huber_delta(call->attributes);
     reel_tensor z = reel_sub(call->input[0], call->input[1]),
                 da = reel_mul(dy[0], reel_clip(z, -delta, delta));
-    LOSSES_BROADCAST(da)
+    losses_opposite(da, dx, wanted);
 }
 
 static double huber_by_cases(double z, double d)

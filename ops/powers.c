@@ -81,9 +81,9 @@ static void pow_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor d
 {
     reel_tensor a = call->input[0], b = call->input[1];
     if (wanted[0])
-        dx[0] = reel_sum_like(into_base(dy[0], a, b), a);
+        dx[0] = into_base(dy[0], a, b);
     if (wanted[1])
-        dx[1] = reel_sum_like(into_exponent(dy[0], call->output[0], a), b);
+        dx[1] = into_exponent(dy[0], call->output[0], a);
 }
 
 REEL_REFERENCE(pow_reference, (double)powl((long double)x[0], (long double)x[1]))

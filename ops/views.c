@@ -314,6 +314,13 @@ reel_tensor reel_sum_to_at(REEL_PLACE, reel_tensor x, reel_shape shape)
     return done ? sum : reel_reshape_at(file, line, sum, shape);
 }
 
+reel_tensor reel_sum_like_at(REEL_PLACE, reel_tensor x, reel_tensor like)
+{
+    if (!reel_usable(file, line, "sum_like", x) || !reel_usable(file, line, "sum_like", like))
+        return (reel_tensor){x.tape, 0, 0};
+    return reel_sum_to_at(file, line, x, reel_shape_of(like));
+}
+
 /* ---- stop_gradient ------------------------------------------------------------------------------------------------ */
 
 static bool same_view(reel_call *call, reel_output *out)

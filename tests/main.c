@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAIN_SUITES(X) X(core) X(gemm) X(joint) X(tape) X(errors) X(table) X(train) X(data) X(cross_entropy) X(golden) X(derivatives) X(look) X(lab) X(files) X(optimisers) X(traps) X(levels) X(records) X(resume) X(skinny) X(versions)
+#define MAIN_SUITES(X) X(core) X(gemm) X(joint) X(tape) X(errors) X(table) X(train) X(data) X(cross_entropy) X(golden) X(derivatives) X(look) X(lab) X(files) X(optimisers) X(traps) X(levels) X(records) X(resume) X(skinny) X(sweep) X(versions)
 
 #define MAIN_DECLARE(name) Suite *reel_suite_##name(void);
 MAIN_SUITES(MAIN_DECLARE)

@@ -10,7 +10,7 @@
  *     a sum of gradients  that a sweep made in place is made anew, so that any part can be replayed alone
  *
  * So each call of the copy is a function of its inputs alone. */
-#include "autograd/accumulate.h"
+#include "autograd/arithmetic.h"
 #include "autograd/lab/lab.h"
 #include "autograd/section.h"
 

@@ -1,0 +1,13 @@
+/* What the reverse sweep needs of the ops: plain sums and products, which it knows the VJPs of (sweep_plain.c); and
+ * the sum of two contributions, made in the first one's memory, which stands in ops/accumulate.c. */
+#ifndef REEL_AUTOGRAD_ARITHMETIC_H
+#define REEL_AUTOGRAD_ARITHMETIC_H
+
+#include <reel.h>
+
+extern const reel_op reel_op_add, reel_op_mul, reel_op_accumulate;
+
+/* a + b, in a's memory. Inside a sweep, on a temporary that nothing else reads. */
+reel_tensor reel_accumulate(reel_tensor a, reel_tensor b);
+
+#endif

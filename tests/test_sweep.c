@@ -1,0 +1,211 @@
+/* The reverse sweep: what it does for a VJP, and what it does instead of one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "tests/harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+
+/* ---- Sums and products ----------------------------------------------------------------------------- */
+
+/* The sweep passes plain sums and products without calling their VJPs, but calls them if somebody looks on. Both ways must
+ * record the same. Random programs are swept both ways: they are rich in sums and products, of one operand with itself,
+ * too, and have other ops and operands that are stretched among them. */
+enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_BYTES = 6 * sizeof(double), SWEEP_PROGRAMS = 150 };
+
+/* What came of two gradients, the second of which is the first one's (or of one that was final). */
+typedef struct sweep_result {
+    unsigned char bytes[2][SWEEP_LEAVES][SWEEP_BYTES];
+    uint64_t      nodes;
+    int           steps;                            /* that were looked on at                      */
+} sweep_result;
+
+static bool sweep_look_on(void *steps, const reel_step *step)
+{
+    *(int *)steps += step->added == NULL;
+    return true;
+}
+
+static reel_tensor sweep_leaf(reel_tape *tape, reel_dtype dtype, reel_shape shape, uint64_t *state)
+{
+    double value[6];
+    for (int i = 0; i < 6; i++)
+        value[i] = (double)(test_random(state) % 2000) / 1000 - 1;
+    size_t count = 1;
+    for (int i = 0; i < shape.rank; i++)
+        count *= (size_t)shape.size[i];
+    return reel_variable(tape, shape, reel_values_from_f64(dtype, value, count));
+}
+
+static reel_tensor sweep_step(reel_tensor a, reel_tensor b, uint64_t choice)
+{
+    switch (choice % 8) {
+    case 0: return reel_tanh(a);
+    case 1: return reel_sub(a, b);
+    case 2: return reel_mul(a, a);
+    case 3: return reel_add(a, a);
+    case 4:
+    case 5: return reel_add(a, b);
+    default: return reel_mul(a, b);
+    }
+}
+
+/* The program's leaves, and values that are computed from them, the last of them in whole [2,3]. */
+static void sweep_program(reel_tape *tape, uint64_t seed, reel_dtype dtype, reel_tensor value[SWEEP_LEAVES + SWEEP_STEPS])
+{
+    const reel_shape shape[SWEEP_LEAVES] = {
+        REEL_SHAPE(2, 3), seed % 3 ? REEL_SHAPE(2, 3) : REEL_SHAPE(3), seed % 4 ? REEL_SHAPE(2, 3) : REEL_SHAPE()};
+    uint64_t state = seed;
+    for (int i = 0; i < SWEEP_LEAVES; i++)
+        value[i] = sweep_leaf(tape, dtype, shape[i], &state);
+    for (int i = SWEEP_LEAVES; i < SWEEP_LEAVES + SWEEP_STEPS; i++) {
+        reel_tensor a = value[test_random(&state) % (uint64_t)i], b = value[i - 1];
+        value[i] = i + 1 == SWEEP_LEAVES + SWEEP_STEPS ? reel_add(reel_mul(a, b), value[0])
+                                                       : sweep_step(a, b, test_random(&state));
+    }
+}
+
+static void sweep_read(const reel_tensor gradient[SWEEP_LEAVES], unsigned char bytes[SWEEP_LEAVES][SWEEP_BYTES])
+{
+    for (int i = 0; i < SWEEP_LEAVES; i++)
+        ck_assert(reel_read(gradient[i], bytes[i], (size_t)reel_count(gradient[i]) * reel_dtype_size(reel_dtype_of(gradient[i]))));
+}
+
+static sweep_result sweep_run(uint64_t seed, bool watched, bool final)
+{
+    const reel_dtype dtypes[] = {REEL_F64, REEL_F32, REEL_F64, REEL_BF16};
+    sweep_result result = {.nodes = 0};
+    reel_tape *tape = reel_tape_new();
+    reel_tensor value[SWEEP_LEAVES + SWEEP_STEPS], gradient[SWEEP_LEAVES];
+    sweep_program(tape, seed, dtypes[seed % 4], value);
+    const reel_tensor y = value[SWEEP_LEAVES + SWEEP_STEPS - 1];
+    if (watched)
+        reel_watch(tape, sweep_look_on, &result.steps);
+    ck_assert_msg(reel_gradient(y, reel_tensors_of(value, SWEEP_LEAVES), gradient, .final = final), "program %d: %s",
+                  (int)seed, reel_error_message(tape));
+    sweep_read(gradient, result.bytes[0]);
+    if (!final) {
+        const reel_tensor total = reel_sum(reel_mul(gradient[0], value[0]));
+        ck_assert(reel_gradient(total, reel_tensors_of(value, SWEEP_LEAVES), gradient));
+        sweep_read(gradient, result.bytes[1]);
+    }
+    result.nodes = reel_tape_statistics(tape).nodes;
+    reel_tape_free(tape);
+    return result;
+}
+
+START_TEST(sweep_sums_and_products)
+{
+    for (uint64_t seed = 1; seed <= SWEEP_PROGRAMS; seed++) {
+        const sweep_result alone = sweep_run(seed, false, _i), watched = sweep_run(seed, true, _i);
+        ck_assert_int_gt(watched.steps, 2);
+        ck_assert_msg(memcmp(alone.bytes, watched.bytes, sizeof alone.bytes) == 0, "program %d", (int)seed);
+        ck_assert_msg(alone.nodes == watched.nodes, "program %d: %d and %d nodes", (int)seed, (int)alone.nodes,
+                      (int)watched.nodes);
+    }
+}
+END_TEST
+
+/* A final gradient leads nowhere, by way of sums and products neither. */
+START_TEST(sweep_final_is_final)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 3)), gradient, second;
+    ck_assert(reel_gradient(reel_mul(x, reel_add(x, x)), REEL_TENSORS(x), &gradient, .final = true));
+    ck_assert(reel_item(gradient) == 12);
+    ck_assert(!reel_gradient(reel_mul(gradient, x), REEL_TENSORS(x), &second));
+    ck_assert_msg(strstr(reel_error_message(tape), ".final = true"), "%s", reel_error_message(tape));
+    reel_tape_free(tape);
+}
+END_TEST
+
+
+/* ---- Operands that were stretched ------------------------------------------------------------------ */
+
+/* y = a b, the VJP of which leaves it to the sweep to sum; or gives a wrong shape. */
+typedef struct sweep_times {
+    bool wrong;
+} sweep_times;
+
+static void sweep_times_f64(int64_t n, const void *const in[], void *out, const void *attributes)
+{
+    (void)attributes;
+    for (int64_t i = 0; i < n; i++)
+        ((double *)out)[i] = ((const double *)in[0])[i] * ((const double *)in[1])[i];
+}
+
+static void sweep_times_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    const bool wrong = ((const sweep_times *)call->attributes)->wrong;
+    for (int i = 0; i < 2; i++)
+        if (wanted[i])
+            dx[i] = wrong ? reel_sum(dy[0], .axes = REEL_AXES(0), .keepdims = true) : reel_mul(dy[0], call->input[1 - i]);
+}
+
+static const reel_kernels sweep_times_kernels = {.of[REEL_F64] = sweep_times_f64};
+static const reel_op sweep_times_op = {
+    .size = sizeof(reel_op), .name = "times", .inputs = 2, .outputs = 1, .attributes = sizeof(sweep_times),
+    .kernels = &sweep_times_kernels, .vjp = sweep_times_vjp,
+};
+
+/* What it was shown fits the inputs. */
+static bool sweep_look_for_misfits(void *misfits, const reel_step *step)
+{
+    for (int i = 0; step->added && i < step->inputs; i++)
+        *(int *)misfits += step->added[i].node && reel_count(step->added[i]) != reel_count(step->input[i]);
+    return true;
+}
+
+START_TEST(sweep_stretched_operands_are_summed)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor row = reel_variable(tape, REEL_SHAPE(3), REEL_F64_VALUES(1, 2, 3)), y, gradient[2];
+    reel_tensor column = reel_variable(tape, REEL_SHAPE(2, 1), REEL_F64_VALUES(10, 20));
+    double got[3];
+    int misfits = 0;
+    ck_assert(reel_apply(&sweep_times_op, REEL_TENSORS(row, column), &(const sweep_times){false}, &y, 1));
+    for (int watched = 0; watched <= 1; watched++) {
+        reel_watch(tape, watched ? sweep_look_for_misfits : NULL, &misfits);
+        ck_assert_msg(reel_gradient(y, REEL_TENSORS(row, column), gradient), "%s", reel_error_message(tape));
+        ck_assert(reel_read_f64(gradient[0], got, 3));
+        ck_assert(got[0] == 30 && got[1] == 30 && got[2] == 30);
+        ck_assert(reel_read_f64(gradient[1], got, 2));
+        ck_assert(got[0] == 6 && got[1] == 6);
+    }
+    ck_assert_int_eq(misfits, 0);
+    reel_gradcheck_report report = reel_gradcheck(y, REEL_TENSORS(row, column), .order = 2);
+    ck_assert_int_eq(report.verdict, REEL_PASS);
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* Neither the input's shape nor the output's. */
+START_TEST(sweep_no_other_shape_is_summed)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor row = reel_variable(tape, REEL_SHAPE(3), REEL_F64_VALUES(1, 2, 3)), y, gradient;
+    reel_tensor column = reel_variable(tape, REEL_SHAPE(2, 1), REEL_F64_VALUES(10, 20));
+    ck_assert(reel_apply(&sweep_times_op, REEL_TENSORS(row, column), &(const sweep_times){true}, &y, 1));
+    const uint64_t nodes = reel_tape_statistics(tape).nodes;
+    ck_assert(!reel_gradient(y, REEL_TENSORS(row), &gradient));
+    const char *text = reel_error_message(tape);
+    ck_assert_msg(strstr(text, "the VJP of times at") && strstr(text, "[1,3] f64 for input 1, which is"), "%s", text);
+    ck_assert_uint_eq(reel_tape_statistics(tape).nodes, nodes);
+    reel_tape_free(tape);
+}
+END_TEST
+
+Suite *reel_suite_sweep(void)
+{
+    Suite *suite = suite_create("sweep");
+    TCase *c = tcase_create("sweep");
+    tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, sweep_sums_and_products, 0, 2);
+    tcase_add_test(c, sweep_final_is_final);
+    tcase_add_test(c, sweep_stretched_operands_are_summed);
+    tcase_add_test(c, sweep_no_other_shape_is_summed);
+    suite_add_tcase(suite, c);
+    return suite;
+}
