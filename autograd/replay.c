@@ -157,6 +157,7 @@ static void note_failure(reel_tape *tape, uint32_t head)
 }
 
 /* Runs plain calls on known addresses from `id` on, and returns the first node that is none. They cannot fail. */
+__attribute__((noinline, aligned(64)))
 static uint32_t replay_fixed(reel_tape *tape, uint32_t id, uint32_t to)
 {
     while (id < to) {

@@ -157,7 +157,7 @@ static void *arena_carve(reel_arena *arena, size_t bytes, size_t align)
 
 void *reel_arena_get_more(reel_arena *arena, size_t bytes)
 {
-    size_t align = bytes < 64 ? 16 : 64;
+    size_t align = reel_arena_alignment(bytes);
     if (bytes > SIZE_MAX / 2)
         return NULL;
     if (!arena->each_request) {

@@ -39,11 +39,17 @@ typedef struct reel_arena {
 /* The long way, by way of other blocks. */
 void *reel_arena_get_more(reel_arena *arena, size_t bytes);
 
-/* `bytes` aligned to 64, or to 16 where there are fewer than 64; NULL on failure. Not cleared. The short way is
- * closed, with a limit of 0, where each piece needs a block or a red zone. */
+/* What so many bytes are aligned to. */
+static inline uintptr_t reel_arena_alignment(size_t bytes)
+{
+    return bytes <= 8 ? 8 : bytes < 64 ? 16 : 64;
+}
+
+/* NULL on failure. Not cleared. The short way is closed, with a limit of 0, where each piece needs a block or a red
+ * zone. */
 static inline void *reel_arena_get(reel_arena *arena, size_t bytes)
 {
-    uintptr_t align = bytes < 64 ? 16 : 64, at = (arena->at + align - 1) & ~(align - 1);
+    uintptr_t align = reel_arena_alignment(bytes), at = (arena->at + align - 1) & ~(align - 1);
     if (at >= arena->limit || bytes > arena->limit - at)
         return reel_arena_get_more(arena, bytes);
     arena->at = at + bytes;

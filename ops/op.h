@@ -35,13 +35,20 @@ void reel_view_output(const reel_call *call, reel_output *out);
 /* ---- Elementwise ops ------------------------------------------------------------------------------------- */
 
 /* A kernel called NAME over elements of TYPE, with the inputs called a, b and c. Vectors for floating elements alone:
- * they would double the room of all the others. */
+ * they would double the room of all the others. These begin where a CPU begins to fetch, as calls for one number are
+ * over so soon that this can be felt. */
 #define REEL_VECTORS_float  _Pragma("omp simd")
 #define REEL_VECTORS_double _Pragma("omp simd")
 #define REEL_VECTORS_int32_t
 #define REEL_VECTORS_int64_t
 #define REEL_VECTORS_uint8_t
+#define REEL_ALIGNED_float  __attribute__((aligned(32)))
+#define REEL_ALIGNED_double __attribute__((aligned(32)))
+#define REEL_ALIGNED_int32_t
+#define REEL_ALIGNED_int64_t
+#define REEL_ALIGNED_uint8_t
 #define REEL_KERNEL(NAME, TYPE, INPUTS, EXPRESSION)                                                  \
+    REEL_ALIGNED_##TYPE                                                                              \
     static void NAME(int64_t n, const void *const in[], void *out, const void *attributes)           \
     {                                                                                                \
         (void)attributes;                                                                            \
