@@ -279,14 +279,14 @@ static inline bool has_arrived(const reel_tape *tape, reel_node *head)
  * when its turn comes. A call with several outputs has its turn at the first. */
 static bool sweep_down(reel_sweep *s)
 {
-    for (uint32_t id = s->y; id >= s->lowest; id--) {
+    for (uint32_t id = s->y; reel_sweep_plain(s, &id); id--) {
+        if (id < s->lowest)
+            return true;
         reel_node *node = reel_node_at(s->tape, id);
-        if (!node->op || node->output != 0 || !has_arrived(s->tape, node))
-            continue;
-        if (!(reel_sweep_knows(s, node) ? reel_sweep_plain(s, node) : sweep_node(s, node)))
+        if (node->op && node->output == 0 && has_arrived(s->tape, node) && !sweep_node(s, node))
             return false;
     }
-    return true;
+    return false;
 }
 
 /* ---- The call ------------------------------------------------------------------------------------------- */

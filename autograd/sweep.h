@@ -40,17 +40,9 @@ static inline bool reel_on_path(const reel_tape *tape, const reel_node *node)
 
 /* ---- sweep_plain.c --------------------------------------------------------------------------------------- */
 
-/* Whether a call is a plain sum or product, nothing is to be said against going through it, and nobody looks on: then the
- * gradient that has arrived at it can be passed on by ... */
-static inline bool reel_sweep_knows(const reel_sweep *s, const reel_node *call)
-{
-    const reel_op *op = call->op;
-    return call->kernel && (op == &reel_op_mul || op == &reel_op_add || op == &reel_op_accumulate) &&
-           !(call->flags & REEL_NODE_FINAL) && call->executed >= s->tape->leaf_written && !s->tape->watcher;
-}
-
-/* ... this. False after an error. */
-bool reel_sweep_plain(const reel_sweep *s, const reel_node *call);
+/* Goes down from *id as long as there are plain sums and products, which need no VJP, and nobody looks on. False after
+ * an error. */
+bool reel_sweep_plain(const reel_sweep *s, uint32_t *id);
 
 /* ---- sweep_memory.c -------------------------------------------------------------------------------------- */
 

@@ -26,7 +26,6 @@ static void *pieces_take(reel_piece **list, size_t bytes)
     return NULL;
 }
 
-/* A piece must be able to hold its own place in a list. */
 static size_t piece_size(size_t bytes)
 {
     return bytes > sizeof(reel_piece) ? bytes : sizeof(reel_piece);

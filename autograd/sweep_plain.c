@@ -8,7 +8,18 @@
 #include "autograd/plain.h"
 #include "autograd/sweep.h"
 
-/* What the call adds to the gradient of one operand, for the other one: a contribution that waits. NULL after an error. */
+/* Whether a call is a plain sum or product to which a gradient has arrived, and nothing is to be said against going
+ * through it. */
+static inline bool plain_is_known(const reel_tape *tape, const reel_node *call)
+{
+    const reel_op *op = call->op;
+    return call->kernel && (op == &reel_op_mul || op == &reel_op_add || op == &reel_op_accumulate) &&
+           reel_on_path(tape, call) && call->gradient && !(call->flags & REEL_NODE_FINAL) &&
+           call->executed >= tape->leaf_written;
+}
+
+/* What the call adds to the gradient of one operand, for the other one: a contribution that waits. NULL after an
+ * error. */
 static inline reel_node *plain_contribution(reel_tape *tape, const reel_node *call, reel_node *other)
 {
     reel_node *dy = call->gradient, *added = call->op == &reel_op_mul ? reel_record_product(tape, dy, other) : dy;
@@ -17,9 +28,8 @@ static inline reel_node *plain_contribution(reel_tape *tape, const reel_node *ca
     return added;
 }
 
-bool reel_sweep_plain(const reel_sweep *s, const reel_node *call)
+static inline bool plain_pass(const reel_sweep *s, reel_tape *tape, const reel_node *call)
 {
-    reel_tape *tape = s->tape;
     reel_node *a = reel_node_at(tape, call->input.few[0]), *b = reel_node_at(tape, call->input.few[1]);
     const bool into_a = reel_on_path(tape, a), into_b = reel_on_path(tape, b);
     tape->inherit_file = call->file;
@@ -29,5 +39,18 @@ bool reel_sweep_plain(const reel_sweep *s, const reel_node *call)
     if ((into_a && !da) || (into_b && !db) || (da && !reel_sweep_take(s, a, da)) || (db && !reel_sweep_take(s, b, db)))
         return false;
     reel_sweep_passed(s, call, call->gradient);
+    return true;
+}
+
+bool reel_sweep_plain(const reel_sweep *s, uint32_t *id)
+{
+    reel_tape *tape = s->tape;
+    for (; *id >= s->lowest && !tape->watcher; --*id) {
+        const reel_node *call = reel_node_at(tape, *id);
+        if (!plain_is_known(tape, call))
+            return true;
+        if (!plain_pass(s, tape, call))
+            return false;
+    }
     return true;
 }

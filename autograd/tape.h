@@ -74,11 +74,14 @@ typedef struct reel_node {
     uint64_t       written;                         /* the time when a base's memory was last written */
 } reel_node;
 
-/* Memory that a sweep is done with, in lists by size. */
+/* Memory that a sweep is done with, in lists by size: 2^n bytes or more, but less than twice as many. A piece must
+ * be able to hold its own place in a list. */
 typedef struct reel_piece {
     struct reel_piece *next;
     size_t             bytes;
 } reel_piece;
+
+enum { REEL_FIRST_BUCKET = sizeof(reel_piece) == 16 ? 4 : 3 };
 
 enum { REEL_JOINT_MOST = 8 };
 
@@ -270,10 +273,16 @@ bool reel_tape_write(reel_tape *tape, int file, const char *text, size_t bytes);
 /* sweep_memory.c: memory for a value recorded inside a sweep, of at least `bytes`. */
 void *reel_sweep_get(reel_tape *tape, size_t bytes);
 
-/* Memory for a value that is recorded. */
+/* Memory for a value that is recorded. Any piece of the first list has room for a scalar. */
 static inline void *reel_value_room(reel_tape *tape, size_t bytes)
 {
-    return tape->sweeping ? reel_sweep_get(tape, bytes) : reel_arena_get(&tape->arena, bytes);
+    if (!tape->sweeping)
+        return reel_arena_get(&tape->arena, bytes);
+    reel_piece **first = &tape->free_pieces[REEL_FIRST_BUCKET], *piece = *first;
+    if (!piece || bytes > sizeof *piece)
+        return reel_sweep_get(tape, bytes);
+    *first = piece->next;
+    return piece;
 }
 
 /* leaves.c */
