@@ -6,9 +6,9 @@
 
 The peers are TensorFlow, PyTorch and JAX, from PyPI in a virtual environment that is made where it is missing
 (7 GB, since PyTorch's wheel cannot be imported without its CUDA libraries), and ADOL-C (Debian's
-libadolc-dev). Each peer is one process. For each workload the processes take turns, a round of 20 ms or more
-each time; the first turn is for warming up, and the median of the rounds is quoted. All processes run on the
-same CPUs, as many as there are threads.
+libadolc-dev). Each peer is one process for each number of threads. For each workload all the processes take
+turns, a round of 20 ms or more each time; the first turn is for warming up, and the median of the rounds is
+quoted. The processes run on the same CPUs, as many as they have threads.
 """
 import argparse
 import contextlib
@@ -122,25 +122,30 @@ def peers_of(options, python, adolc, threads):
 # ---- Measurements ----
 
 def measure(peers, workload, rounds, warm):
-    """{peer: {mode: [seconds of each round]}}"""
-    seconds = {}
+    """{threads: {peer: {mode: [seconds of each round]}}}"""
+    seconds = {threads: {} for threads in peers}
+    turns = [(threads, peer) for threads in peers for peer in peers[threads]]
     for i in range(-warm, rounds):
-        for peer in reversed(peers) if i % 2 else peers:
+        for threads, peer in reversed(turns) if i % 2 else turns:
             for answer in peer.round(workload):
-                modes = seconds.setdefault(answer["peer"], {})
+                modes = seconds[threads].setdefault(answer["peer"], {})
                 modes.setdefault(answer["mode"], []).extend([answer["sec"]] if i >= 0 else [])
             time.sleep(.01)                             # until its threads have stopped waiting for work
-    return {peer: seconds[peer] for peer in ["reel", *report.NAMES] if peer in seconds}
+    return {threads: {peer: all_[peer] for peer in ["reel", *report.NAMES] if peer in all_}
+            for threads, all_ in seconds.items()}
 
 
-def compare(options, python, adolc, threads):
-    """{workload: {peer: {mode: [seconds]}}}"""
-    peers, results = peers_of(options, python, adolc, threads), {}
+def compare(options, python, adolc):
+    """{threads: {workload: {peer: {mode: [seconds]}}}}"""
+    peers = {threads: peers_of(options, python, adolc, threads) for threads in sorted(options.threads)}
+    results = {threads: {} for threads in peers}
     for workload in options.workloads:
-        print(f"{workload}, threads: {threads}", file=sys.stderr)
-        results[workload] = measure(peers, workload, options.rounds, warm=not options.quick)
-    for peer in peers:
-        peer.close()
+        print(workload, file=sys.stderr)
+        for threads, result in measure(peers, workload, options.rounds, warm=not options.quick).items():
+            results[threads][workload] = result
+    for all_ in peers.values():
+        for peer in all_:
+            peer.close()
     return results
 
 
@@ -197,7 +202,7 @@ def main():
     python, versions = make_environment(options.venv)
     with tempfile.TemporaryDirectory() as folder:
         adolc = compile_adolc(folder)
-        results = {n: compare(options, python, adolc, n) for n in sorted(options.threads)}
+        results = compare(options, python, adolc)
     if adolc:
         ask = ["pkg-config", "--modversion", "adolc"]
         versions["adolc"] = subprocess.run(ask, capture_output=True, text=True).stdout.strip()
