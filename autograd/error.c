@@ -158,3 +158,12 @@ bool reel_refuse_input(reel_tape *tape, const char *file, int line, const char *
 {
     return reel_tape_fail(tape, file, line, op, "input %d %s", position + 1, handle_fault(tape, x));
 }
+
+bool reel_inputs_computed(reel_tape *tape, const reel_node *node)
+{
+    const uint32_t *input = reel_node_inputs(node);
+    for (uint32_t i = 0; i < node->inputs; i++)
+        if (!(reel_node_at(tape, input[i])->flags & REEL_NODE_COMPUTED))
+            return reel_refuse_input(tape, node->file, node->line, node->op->name, (int)i, reel_handle(tape, input[i]));
+    return true;
+}

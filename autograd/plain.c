@@ -151,32 +151,37 @@ reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const re
     return y;
 }
 
-reel_node *reel_record_product(reel_tape *tape, reel_node *a, reel_node *b)
+/* A plain call in the memory of its first operand, which is as private as a sum must be. */
+static inline __attribute__((always_inline))
+reel_node *plain_sum(reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs)
 {
-    const char *file = tape->inherit_file;
-    const int line = tape->inherit_line;
-    reel_node *node = plain_pair(file, line, tape, &reel_op_mul, a, b);
-    return node ? node : reel_node_of(tape, reel_mul_at(file, line, reel_handle_to(tape, a), reel_handle_to(tape, b)));
-}
-
-reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b)
-{
-    const reel_op *op = &reel_op_accumulate;
-    bool plain = op->kernels->of[a->dtype] && a->flags & b->flags & REEL_NODE_CONTIGUOUS && plain_alone(tape, a);
-    reel_node *node = plain ? reel_node_room(tape) : NULL;
+    reel_node *node = plain_inputs(tape, op, in, inputs) ? reel_node_room(tape) : NULL;
     if (!node)
         return NULL;
-    plain_node(tape, node, op, a, plain_operand(node, 0, a) | plain_operand(node, 1, b));
+    unsigned flags = 0;
+    for (size_t i = 0; i < inputs; i++)
+        flags |= plain_operand(node, i, in[i]);
+    plain_node(tape, node, op, in[0], flags);
     node->flags |= REEL_NODE_SUM;
-    node->inputs = 2;
-    node->base = a->base;
-    node->data = a->data;
+    node->inputs = (uint32_t)inputs;
+    node->base = in[0]->base;
+    node->data = in[0]->data;
     node->attributes = NULL;
     node->file = tape->inherit_file;
     node->line = tape->inherit_line;
     reel_run_plain(tape, node);
     tape->nodes++;
     return node;
+}
+
+reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b)
+{
+    return plain_sum(tape, &reel_op_accumulate, (reel_node *[]){a, b}, 2);
+}
+
+reel_node *reel_record_sum_with_product(reel_tape *tape, reel_node *a, reel_node *b, reel_node *c)
+{
+    return plain_sum(tape, &reel_op_accumulate_product, (reel_node *[]){a, b, c}, 3);
 }
 
 void reel_run_moving(reel_tape *tape, reel_node *node)

@@ -146,8 +146,8 @@ static bool apply_again(struct rerecord *r, uint32_t head)
     const void *attributes = promoted_attributes(r, node);
     if (node->op->attributes && !attributes)
         return false;
-    if (node->op == &reel_op_accumulate)            /* the sweep could write over the first; here it may be wanted */
-        outputs[0] = reel_add_at(node->file, node->line, inputs[0], inputs[1]);
+    if (node->op->flags & REEL_OP_IN_SWEEP)         /* the sweep could write over the first; here it may be wanted */
+        outputs[0] = reel_accumulate_apart(node->file, node->line, inputs, node->inputs);
     else
         reel_apply_at(node->file, node->line, node->op, reel_tensors_of(inputs, node->inputs), attributes, outputs,
                       node->outputs);

@@ -1,4 +1,4 @@
-/* A reverse sweep: what its two files share. */
+/* A reverse sweep: what its files share. */
 #ifndef REEL_AUTOGRAD_SWEEP_H
 #define REEL_AUTOGRAD_SWEEP_H
 
@@ -38,10 +38,18 @@ static inline bool reel_on_path(const reel_tape *tape, const reel_node *node)
     return node->sweep == tape->sweep;
 }
 
+/* ---- sweep.c --------------------------------------------------------------------------------------------- */
+
+/* Marks what depends on the xs, between s->lowest and s->y. */
+void reel_sweep_mark_paths(const reel_sweep *s, reel_tensors xs);
+
+/* Passes on what has arrived, from s->y down to s->lowest. False after an error. */
+bool reel_sweep_down(reel_sweep *s);
+
 /* ---- sweep_plain.c --------------------------------------------------------------------------------------- */
 
-/* Goes down from *id as long as there are plain sums and products, which need no VJP, and nobody looks on. False after
- * an error. */
+/* Goes down from *id as long as there are plain sums and products, which need no VJP, nobody looks on, and all values
+ * are computed. False after an error. */
 bool reel_sweep_plain(const reel_sweep *s, uint32_t *id);
 
 /* ---- sweep_memory.c -------------------------------------------------------------------------------------- */
@@ -49,6 +57,10 @@ bool reel_sweep_plain(const reel_sweep *s, uint32_t *id);
 /* Adds a contribution, which is pinned, to the gradient that waits for the target; the sum is pinned in its
  * place. False after an error. */
 bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added);
+
+/* In a final sweep adds a product to the gradient that waits for the target, without recording the product by itself.
+ * False where that cannot be done. */
+bool reel_sweep_add_product(const reel_sweep *s, reel_node *target, reel_node *a, reel_node *b);
 
 /* A gradient waits in a base's memory no more. */
 void reel_sweep_unpin(const reel_sweep *s, reel_node *base);

@@ -63,7 +63,7 @@ static bool is_temporary(const reel_sweep *s, const reel_node *base)
 static inline bool is_private(const reel_sweep *s, const reel_node *node, uint32_t waiting)
 {
     const reel_node *base = node->base;
-    bool whole = node == base || node->op == &reel_op_accumulate;
+    bool whole = node == base || node->op->flags & REEL_OP_IN_SWEEP;
     return whole && base->pins == waiting && !(node->flags & REEL_NODE_USED) && is_temporary(s, base) &&
            (s->final || base->op->flags & REEL_OUTPUT_UNREAD);
 }
@@ -105,6 +105,15 @@ bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added)
     }
     sweep_unpin(s, added->base, spare);
     return true;
+}
+
+bool reel_sweep_add_product(const reel_sweep *s, reel_node *target, reel_node *a, reel_node *b)
+{
+    reel_node *old = target->gradient;
+    reel_node *sum = s->final && old && is_private(s, old, 1) ? reel_record_sum_with_product(s->tape, old, a, b) : NULL;
+    if (sum)
+        target->gradient = sum;
+    return sum;
 }
 
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from)

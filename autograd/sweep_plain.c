@@ -18,11 +18,24 @@ static inline bool plain_is_known(const reel_tape *tape, const reel_node *call)
            call->executed >= tape->leaf_written;
 }
 
-/* What the call adds to the gradient of one operand, for the other one: a contribution that waits. NULL after an
- * error. */
-static inline reel_node *plain_contribution(reel_tape *tape, const reel_node *call, reel_node *other)
+/* NULL after an error. */
+static inline reel_node *plain_product(reel_tape *tape, const reel_node *a, const reel_node *b)
 {
-    reel_node *dy = call->gradient, *added = call->op == &reel_op_mul ? reel_record_product(tape, dy, other) : dy;
+    return reel_node_of(tape, reel_mul_at(tape->inherit_file, tape->inherit_line, reel_handle_to(tape, a),
+                                          reel_handle_to(tape, b)));
+}
+
+/* What the call adds to the gradient of one operand: a contribution that waits; NULL where it has been added already,
+ * or after an error. */
+static inline reel_node *plain_contribution(const reel_sweep *s, const reel_node *call, reel_node *operand,
+                                            reel_node *other)
+{
+    reel_node *dy = call->gradient, *added = dy;
+    if (call->op == &reel_op_mul) {
+        if (reel_sweep_add_product(s, operand, dy, other))
+            return NULL;
+        added = plain_product(s->tape, dy, other);
+    }
     if (added)
         added->base->pins++;
     return added;
@@ -31,21 +44,20 @@ static inline reel_node *plain_contribution(reel_tape *tape, const reel_node *ca
 static inline bool plain_pass(const reel_sweep *s, reel_tape *tape, const reel_node *call)
 {
     reel_node *a = reel_node_at(tape, call->input.few[0]), *b = reel_node_at(tape, call->input.few[1]);
-    const bool into_a = reel_on_path(tape, a), into_b = reel_on_path(tape, b);
     tape->inherit_file = call->file;
     tape->inherit_line = call->line;
-    reel_node *da = into_a ? plain_contribution(tape, call, b) : NULL;
-    reel_node *db = into_b ? plain_contribution(tape, call, a) : NULL;
-    if ((into_a && !da) || (into_b && !db) || (da && !reel_sweep_take(s, a, da)) || (db && !reel_sweep_take(s, b, db)))
+    reel_node *da = reel_on_path(tape, a) ? plain_contribution(s, call, a, b) : NULL;
+    reel_node *db = reel_on_path(tape, b) ? plain_contribution(s, call, b, a) : NULL;
+    if ((da && !reel_sweep_take(s, a, da)) || (db && !reel_sweep_take(s, b, db)))
         return false;
     reel_sweep_passed(s, call, call->gradient);
-    return true;
+    return tape->error == REEL_FINE;
 }
 
 bool reel_sweep_plain(const reel_sweep *s, uint32_t *id)
 {
     reel_tape *tape = s->tape;
-    for (; *id >= s->lowest && !tape->watcher; --*id) {
+    for (; *id >= s->lowest && !tape->watcher && !tape->gaps; --*id) {
         const reel_node *call = reel_node_at(tape, *id);
         if (!plain_is_known(tape, call))
             return true;

@@ -233,6 +233,9 @@ void reel_tape_add_to_error(reel_tape *tape, const char *format, ...) __attribut
 bool reel_refuse(const char *file, int line, const char *what, reel_tensor x);
 bool reel_refuse_input(reel_tape *tape, const char *file, int line, const char *op, int position, reel_tensor x);
 
+/* Whether the inputs of a recorded call are computed, which they are but for a failed replay; with an error. */
+bool reel_inputs_computed(reel_tape *tape, const reel_node *node);
+
 /* Whether x can be used, with an error on its tape where it cannot. */
 static inline bool reel_usable(const char *file, int line, const char *what, reel_tensor x)
 {

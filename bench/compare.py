@@ -137,7 +137,7 @@ def measure(peers, workload, rounds, warm):
 
 def compare(options, python, adolc):
     """{threads: {workload: {peer: {mode: [seconds]}}}}"""
-    peers = {threads: peers_of(options, python, adolc, threads) for threads in sorted(options.threads)}
+    peers = {threads: peers_of(options, python, adolc, threads) for threads in sorted(set(options.threads))}
     results = {threads: {} for threads in peers}
     for workload in options.workloads:
         print(workload, file=sys.stderr)

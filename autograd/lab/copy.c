@@ -147,8 +147,8 @@ static bool copy_apply_op(const struct copy_run *r, const reel_node *node, const
 static bool copy_apply_to(const struct copy_run *r, const reel_node *node, const reel_tensor *inputs,
                           reel_tensor *outputs)
 {
-    if (node->op == &reel_op_accumulate) {
-        outputs[0] = reel_add_at(node->file, node->line, inputs[0], inputs[1]);
+    if (node->op->flags & REEL_OP_IN_SWEEP) {
+        outputs[0] = reel_accumulate_apart(node->file, node->line, inputs, node->inputs);
         return outputs[0].node;
     }
     if (node->op == &reel_op_stop_gradient && r->hold) {
