@@ -1,5 +1,5 @@
 /* What the reverse sweep needs of the ops: plain sums and products, which it knows the VJPs of (sweep_plain.c); and
- * the sum of two contributions, made in the first one's memory, which stands in ops/accumulate.c. */
+ * sums in the first operand's memory, which stand in ops/accumulate.c. */
 #ifndef REEL_AUTOGRAD_ARITHMETIC_H
 #define REEL_AUTOGRAD_ARITHMETIC_H
 

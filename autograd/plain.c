@@ -31,12 +31,22 @@ static inline bool plain_inputs(const reel_tape *tape, const reel_op *op, reel_n
     return op->kernels->of[in[0]->dtype] && plain_alone(tape, in[0]);
 }
 
-/* Fills in the node at the tape's end for a plain call on values like `first`, but for its operands and its
- * memory. Every field is set by itself, which is shorter than clearing them all before; `flags` are those of
- * the inputs, taken together. */
-static inline void plain_node(reel_tape *tape, reel_node *node, const reel_op *op, const reel_node *first,
-                              unsigned flags)
+static inline unsigned plain_operand(reel_node *node, size_t i, reel_node *in)
 {
+    node->input.few[i] = in->id;
+    node->operand[i] = in->data;
+    return in->flags |= REEL_NODE_USED;
+}
+
+/* Fills in the node at the tape's end for a plain call, but for its memory, its attributes and its place. Every field is
+ * set by itself, which is shorter than clearing them all before. */
+static inline __attribute__((always_inline))
+void plain_node(reel_tape *tape, reel_node *node, const reel_op *op, reel_node *const in[], size_t inputs)
+{
+    const reel_node *first = in[0];
+    unsigned flags = 0;
+    for (size_t i = 0; i < inputs; i++)
+        flags |= plain_operand(node, i, in[i]);
     unsigned fixed = (~flags & REEL_NODE_WRAPPED) * (REEL_NODE_FIXED / REEL_NODE_WRAPPED);
     unsigned variable = op->flags & REEL_NO_GRADIENT ? 0 : flags & REEL_NODE_VARIABLE;
     node->kernel = op->kernels->of[first->dtype];
@@ -57,13 +67,7 @@ static inline void plain_node(reel_tape *tape, reel_node *node, const reel_op *o
     node->strides = first->strides;
     node->name = NULL;
     node->written = 0;
-}
-
-static inline unsigned plain_operand(reel_node *node, size_t i, reel_node *in)
-{
-    node->input.few[i] = in->id;
-    node->operand[i] = in->data;
-    return in->flags |= REEL_NODE_USED;
+    node->inputs = (uint32_t)inputs;
 }
 
 static void *plain_attributes(reel_tape *tape, const reel_op *op, const void *attributes)
@@ -83,11 +87,7 @@ reel_node *plain_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node 
     const void *copy = data && op->attributes ? plain_attributes(tape, op, attributes) : NULL;
     if (!data || (op->attributes && !copy))
         return NULL;
-    unsigned flags = 0;
-    for (size_t i = 0; i < inputs; i++)
-        flags |= plain_operand(node, i, in[i]);
-    plain_node(tape, node, op, in[0], flags);
-    node->inputs = (uint32_t)inputs;
+    plain_node(tape, node, op, in, inputs);
     node->data = data;
     node->attributes = copy;
     node->file = tape->sweeping ? tape->inherit_file : file;
@@ -97,15 +97,10 @@ reel_node *plain_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node 
     return node;
 }
 
-/* The same on two operands, where no loop is left. */
+/* The same on handles. False with nothing recorded. */
 static inline __attribute__((always_inline))
-reel_node *plain_pair(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *a, reel_node *b)
-{
-    return plain_call(file, line, tape, op, (reel_node *[]){a, b}, 2, NULL);
-}
-
-static bool plain_apply(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
-                        reel_tensor *output)
+bool plain_apply(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
+                 reel_tensor *output)
 {
     reel_node *in[REEL_KERNEL_INPUTS];
     reel_tape *tape = input[0].tape;
@@ -120,34 +115,35 @@ static bool plain_apply(REEL_PLACE, const reel_op *op, const reel_tensor *input,
     return node;
 }
 
+/* Of any number of inputs; where that is a constant instead, no loop is left. */
+static bool plain_apply_few(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
+                            reel_tensor *output)
+{
+    return plain_apply(file, line, op, input, inputs, attributes, output);
+}
+
 bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
                    reel_tensor *outputs, int output_count)
 {
     bool plain = op->size >= sizeof *op && op->kernels && !op->shape && !op->writes && output_count == 1 &&
                  inputs.count == (size_t)op->inputs && inputs.count - 1 < REEL_KERNEL_INPUTS;
-    return (plain && plain_apply(file, line, op, inputs.tensor, inputs.count, attributes, outputs)) ||
+    return (plain && plain_apply_few(file, line, op, inputs.tensor, inputs.count, attributes, outputs)) ||
            reel_apply_any(file, line, op, inputs, attributes, outputs, output_count);
 }
 
 reel_tensor reel_apply_unary(REEL_PLACE, reel_tensor x, const reel_op *op)
 {
     reel_tensor y;
-    if (op->shape || !plain_apply(file, line, op, &x, 1, NULL, &y))
+    if (op->shape || !plain_apply_few(file, line, op, &x, 1, NULL, &y))
         reel_apply_any(file, line, op, (reel_tensors){&x, 1}, NULL, &y, 1);
     return y;
 }
 
 reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const reel_op *op)
 {
-    reel_tape *tape = a.tape;
-    if (tape && tape->error == REEL_FINE && !op->shape) {
-        reel_node *in = reel_node_of(tape, a), *other = in ? reel_node_of(tape, b) : NULL;
-        const reel_node *node = other ? plain_pair(file, line, tape, op, in, other) : NULL;
-        if (node)
-            return reel_handle_to(tape, node);
-    }
     reel_tensor y;
-    reel_apply_any(file, line, op, REEL_TENSORS(a, b), NULL, &y, 1);
+    if (op->shape || !plain_apply(file, line, op, (reel_tensor[]){a, b}, 2, NULL, &y))
+        reel_apply_any(file, line, op, REEL_TENSORS(a, b), NULL, &y, 1);
     return y;
 }
 
@@ -158,12 +154,8 @@ reel_node *plain_sum(reel_tape *tape, const reel_op *op, reel_node *const in[], 
     reel_node *node = plain_inputs(tape, op, in, inputs) ? reel_node_room(tape) : NULL;
     if (!node)
         return NULL;
-    unsigned flags = 0;
-    for (size_t i = 0; i < inputs; i++)
-        flags |= plain_operand(node, i, in[i]);
-    plain_node(tape, node, op, in[0], flags);
+    plain_node(tape, node, op, in, inputs);
     node->flags |= REEL_NODE_SUM;
-    node->inputs = (uint32_t)inputs;
     node->base = in[0]->base;
     node->data = in[0]->data;
     node->attributes = NULL;

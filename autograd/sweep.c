@@ -129,7 +129,7 @@ static reel_node *summed(const reel_sweep *s, const reel_node *node, uint32_t i)
 /* Whether any gradient is wanted of the node's inputs. */
 static bool fill_inputs(reel_tape *tape, const reel_node *node, const reel_vjp_call *v)
 {
-    const uint32_t *input = reel_node_inputs(node), inputs = node->inputs, sweep = tape->sweep;
+    const uint32_t *input = reel_node_inputs(node), inputs = node->inputs;
     reel_tensor *x = v->x, *dx = v->dx;
     reel_contribution *c = v->contribution;
     bool *wanted = v->wanted, any = false;
@@ -138,7 +138,7 @@ static bool fill_inputs(reel_tape *tape, const reel_node *node, const reel_vjp_c
         x[i] = reel_handle_to(tape, in);
         dx[i] = REEL_NONE;
         c[i].target = in;
-        any |= wanted[i] = in->sweep == sweep;
+        any |= wanted[i] = reel_on_path(tape, in);
     }
     return any;
 }

@@ -32,7 +32,7 @@ typedef struct reel_sweep {
     reel_vjp_call vjp;
 } reel_sweep;
 
-/* Whether a gradient is wanted of a node, or of what is computed from it. */
+/* Whether a node is one of the xs, or depends on one by way of differentiable ops. */
 static inline bool reel_on_path(const reel_tape *tape, const reel_node *node)
 {
     return node->sweep == tape->sweep;
@@ -68,7 +68,7 @@ void reel_sweep_unpin(const reel_sweep *s, reel_node *base);
 /* In a final sweep: of the temporaries recorded from here on, those in which no gradient waits have served. */
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from);
 
-/* The same, or the first contribution. */
+/* Takes a contribution, which is pinned: the first waits as it is, and to it the others are added. */
 static inline bool reel_sweep_take(const reel_sweep *s, reel_node *target, reel_node *added)
 {
     if (target->gradient)

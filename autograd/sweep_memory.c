@@ -10,11 +10,6 @@
 
 enum { SWEEP_PROBES = 8 };
 
-static int piece_bucket(size_t bytes)
-{
-    return 63 - __builtin_clzll(bytes);
-}
-
 static void *pieces_take(reel_piece **list, size_t bytes)
 {
     for (int probe = 0; *list && probe < SWEEP_PROBES; probe++, list = &(*list)->next)
@@ -34,7 +29,7 @@ static size_t piece_size(size_t bytes)
 void *reel_sweep_get(reel_tape *tape, size_t bytes)
 {
     bytes = piece_size(bytes);
-    int bucket = piece_bucket(bytes);
+    int bucket = reel_piece_bucket(bytes);
     void *piece = bucket < REEL_BUCKETS ? pieces_take(&tape->free_pieces[bucket], bytes) : NULL;
     return piece ? piece : reel_tape_get(tape, bytes);
 }
@@ -43,7 +38,7 @@ __attribute__((noinline))
 static void recycle(const reel_sweep *s, reel_node *base)
 {
     size_t bytes = piece_size(reel_node_bytes(base));
-    int bucket = piece_bucket(bytes);
+    int bucket = reel_piece_bucket(bytes);
     base->flags |= REEL_NODE_RECYCLED;
     if (bucket >= REEL_BUCKETS)
         return;

@@ -81,7 +81,11 @@ typedef struct reel_piece {
     size_t             bytes;
 } reel_piece;
 
-enum { REEL_FIRST_BUCKET = sizeof(reel_piece) == 16 ? 4 : 3 };
+/* The list of pieces of so many bytes. */
+static inline int reel_piece_bucket(size_t bytes)
+{
+    return 63 - __builtin_clzll(bytes);
+}
 
 enum { REEL_JOINT_MOST = 8 };
 
@@ -281,7 +285,7 @@ static inline void *reel_value_room(reel_tape *tape, size_t bytes)
 {
     if (!tape->sweeping)
         return reel_arena_get(&tape->arena, bytes);
-    reel_piece **first = &tape->free_pieces[REEL_FIRST_BUCKET], *piece = *first;
+    reel_piece **first = &tape->free_pieces[reel_piece_bucket(sizeof(reel_piece))], *piece = *first;
     if (!piece || bytes > sizeof *piece)
         return reel_sweep_get(tape, bytes);
     *first = piece->next;
