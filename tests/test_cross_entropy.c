@@ -165,6 +165,34 @@ START_TEST(the_tail_is_kept)
 }
 END_TEST
 
+/* The loss of a row that is sure of its class, and the gradient there, wherever that class is: 1 - p, with all digits. */
+START_TEST(the_largest_logit_may_lie_anywhere)
+{
+    enum { CLASSES = 140 };
+    double logits[CLASSES * CLASSES], loss[CLASSES], gradient[CLASSES * CLASSES];
+    int32_t label[CLASSES];
+    for (int classes = 2; classes <= CLASSES; classes++) {
+        reel_mark start = reel_tape_mark(ce_tape);
+        const double others = (classes - 1) * exp(-20), want = log1p(others), into = -others / (1 + others);
+        for (int row = 0; row < classes; row++)
+            for (int c = 0; c < classes; c++)
+                logits[row * classes + c] = c == row ? 20 : 0;
+        for (int row = 0; row < classes; row++)
+            label[row] = row;
+        const size_t count = (size_t)classes * (size_t)classes;
+        reel_tensor z = reel_variable(ce_tape, REEL_SHAPE(classes, classes), reel_values_from_f64(REEL_F32, logits, count));
+        reel_tensor y = reel_constant(ce_tape, REEL_SHAPE(classes), reel_values_of(REEL_I32, label, (size_t)classes));
+        reel_tensor l = reel_sparse_softmax_cross_entropy_with_logits(.labels = y, .logits = z);
+        ck_assert(reel_read_f64(ce_one_gradient(l, z), gradient, count) && reel_read_f64(l, loss, (size_t)classes));
+        for (int row = 0; row < classes; row++) {
+            ck_assert_double_eq_tol(loss[row], want, 0x1p-23 * want);
+            ck_assert_double_eq_tol(gradient[row * classes + row], into, 0x1p-22 * -into);
+        }
+        reel_tape_rewind(ce_tape, start);
+    }
+}
+END_TEST
+
 START_TEST(semantics_by_default)
 {
     reel_tensor z = ce_matrix(1, 2, 0, 0), y = ce_matrix(1, 2, 2, 2);
@@ -1167,6 +1195,7 @@ Suite *reel_suite_cross_entropy(void)
     tcase_add_test(semantics, one_class);
     tcase_add_test(semantics, mixed_second_derivative);
     tcase_add_test(semantics, the_tail_is_kept);
+    tcase_add_test(semantics, the_largest_logit_may_lie_anywhere);
     tcase_add_test(semantics, semantics_by_default);
     tcase_add_test(semantics, orders_one_to_three);
     tcase_add_loop_test(semantics, third_order_into_labels, 0, 3);

@@ -30,8 +30,8 @@ void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
     const int64_t last = count - REEL_LANES_F32;
     for (REEL_EACH_VECTOR_F32(i)) {
         reel_vector_f32 even = loops_all(max, i), odd = even;
-        for (int64_t at = 0; at <= last; at += 2 * REEL_LANES_F32) {
-            even = reel_larger_f32(reel_numbers_f32(z + at + i), even);
+        for (int64_t at = 0; at < count; at += 2 * REEL_LANES_F32) {
+            even = reel_larger_f32(reel_numbers_f32(z + (at < last ? at : last) + i), even);
             odd = reel_larger_f32(reel_numbers_f32(z + (at + REEL_LANES_F32 < last ? at + REEL_LANES_F32 : last) + i), odd);
         }
         reel_put_f32(max + i, reel_larger_f32(even, odd));
