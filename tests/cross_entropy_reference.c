@@ -234,8 +234,8 @@ static void truth_row_gradients(const reel_truth_arguments *a, reel_truth *truth
             truth_add(&truth->hvp_logits, i, part * off, scale * most, part * v);
         if (a->index)
             continue;
-        truth_add(&truth->grad_labels, j, through == 0 && !row->bad ? 0 : through * row->surprise[c], scale,
-                  part);
+        bool forgiven = through == 0 && !row->bad && !truth_tensorflow(a);
+        truth_add(&truth->grad_labels, j, forgiven ? 0 : through * row->surprise[c], scale, part);
         if (a->v)
             truth_add(&truth->hvp_labels, j, -through * (a->tensorflow ? v : off), scale * most, part * v);
     }

@@ -127,8 +127,7 @@ static double *property_numbers(property_random *random, const property_case *c,
     return numbers;
 }
 
-/* Logits, in a tenth of the cases with masked classes; the first class is never masked, so that no row is
- * lost. */
+/* Logits, in a tenth of the cases with masked classes; one class is never masked, so that no row is lost. */
 static double *property_draw_logits(property_random *random, const property_case *c, int axis_from_end)
 {
     static const double spread[] = {0.5, 3, 3, 10, 40, 400};
@@ -137,8 +136,9 @@ static double *property_draw_logits(property_random *random, const property_case
     int64_t count = reel_truth_count(c->ask.logits_shape), inner = 1, classes = 1;
     for (int i = 1; i <= axis_from_end && i <= c->ask.logits_shape.rank; i++)
         *(i == axis_from_end ? &classes : &inner) *= c->ask.logits_shape.size[c->ask.logits_shape.rank - i];
-    for (int64_t i = 0; property_chance(random, 0.1) && i < count; i++)
-        if (i / inner % classes != 0 && property_chance(random, 0.3))
+    const int64_t kept = property_chance(random, 0.1) ? property_below(random, classes) : -1;
+    for (int64_t i = 0; kept >= 0 && i < count; i++)
+        if (i / inner % classes != kept && property_chance(random, 0.3))
             logits[i] = -INFINITY;
     return logits;
 }
