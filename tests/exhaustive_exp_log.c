@@ -62,7 +62,7 @@ static struct tally all_inputs(bool logarithm)
     return tally;
 }
 
-/* z - (K + 1) log 2, as a pair; K 0 or that of a row's largest logit. */
+/* z - (K + 1) log 2, as a pair; K 0 or that of a row's reference. */
 static reel_pair below_unit(reel_vector z, double unit)
 {
     reel_vector k = reel_vector_of(unit + 1), near = z - k * REEL_LOG2_HI;      /* both without rounding          */
@@ -70,10 +70,11 @@ static reel_pair below_unit(reel_vector z, double unit)
     return reel_pair_add(true, reel_pair_of(near), rest);
 }
 
-/* The exponential in lanes of f32, of all logits that a row could have whose largest is `max`. */
-static void all_of_row(float max, struct tally *tally)
+/* The exponential in lanes of f32, of all logits that a row with this reference could have. */
+static void all_of_row(float first, struct tally *tally)
 {
-    const reel_vector_f32 integers = reel_exp_f32_integers(reel_spread_f32(max));
+    const reel_vector_f32 integers = reel_exp_f32_integers(reel_spread_f32(first));
+    const double least = (double)(first + REEL_EXP_F32_LEAST), most = (double)(first + REEL_EXP_F32_MOST);
     const double unit = (double)(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT - integers[0]) / 8;
     for (uint64_t bits = 0; bits < 0x100000000u; bits += REEL_WIDTH_F32) {
         reel_vector_f32 z;
@@ -88,7 +89,7 @@ static void all_of_row(float max, struct tally *tally)
             reel_pair exact = reel_pair_scale(reel_pair_exp(true, below_unit(input, unit)), reel_vector_of(2 * REEL_EXP_F32_CONSTANT));
             for (int lane = 0; lane < REEL_WIDTH; lane++) {
                 tally->wrong += isnan(input[lane]) && !isnan(e[lane]);
-                if (input[lane] >= (double)max + (double)REEL_EXP_F32_LEAST && input[lane] <= (double)max)
+                if (input[lane] >= least && input[lane] <= most)
                     judge(tally, (float)input[lane], e[lane], exact.hi[lane], exact.lo[lane]);
             }
         }
@@ -106,9 +107,9 @@ int main(void)
         failed |= tally.wrong != 0 || tally.worst > (logarithm ? .500001 : .500023);
     }
     struct tally rows = {0};
-    const float max[] = {0, 88.25f, -3000, 250000};
-    for (size_t row = 0; row < sizeof max / sizeof *max; row++)
-        all_of_row(max[row], &rows);
+    const float first[] = {0, 88.25f, -3000, 250000};
+    for (size_t row = 0; row < sizeof first / sizeof *first; row++)
+        all_of_row(first[row], &rows);
     printf("f32    %10llu inputs   at most %.8f ulp, at %a   %llu NaN wrong\n", (unsigned long long)rows.inputs, rows.worst,
            (double)rows.at, (unsigned long long)rows.wrong);
     return failed || rows.wrong != 0 || rows.worst > .63;

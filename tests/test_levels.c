@@ -153,6 +153,95 @@ START_TEST(levels_give_rows_the_same_bits_wherever_they_lie)
 }
 END_TEST
 
+/* ---- The first logit, with which a row's exponentials begin ------------------------------------ */
+
+/* Far below the largest, at 12, too far to be seen, or no ordinary number at all. */
+static const double levels_first[] = {-29, -40, -110, -140, -1000, -262143, -262145, -3e38, -INFINITY};
+enum { LEVELS_FIRST = sizeof levels_first / sizeof *levels_first };
+
+/* Loss, gradient and Hessian-vector product of rows that differ in nothing else. */
+static void levels_run_from(reel_cpu_level level, int classes, struct levels_answer *answer)
+{
+    static double logits[LEVELS_MOST], direction[LEVELS_MOST];
+    const size_t count = (size_t)LEVELS_FIRST * (size_t)classes;
+    uint64_t state = 4;
+    for (int c = 0; c < classes; c++) {
+        logits[c] = c == classes - 2 ? 12 : 5 * levels_random(&state);
+        direction[c] = levels_random(&state);
+    }
+    for (int row = LEVELS_FIRST - 1; row >= 0; row--) {
+        memcpy(logits + row * classes, logits, (size_t)classes * sizeof *logits);
+        memcpy(direction + row * classes, direction, (size_t)classes * sizeof *direction);
+        logits[row * classes] = levels_first[row];
+    }
+    reel_tape *tape = reel_tape_new();
+    tape->cpu = level;
+    reel_tensor z = reel_variable(tape, REEL_SHAPE(LEVELS_FIRST, classes), reel_values_from_f64(REEL_F32, logits, count));
+    reel_tensor v = reel_constant(tape, REEL_SHAPE(LEVELS_FIRST, classes), reel_values_from_f64(REEL_F32, direction, count));
+    reel_tensor labels = reel_broadcast(reel_constant(tape, REEL_SHAPE(1), REEL_I32_VALUES(classes - 1)),
+                                        REEL_SHAPE(LEVELS_FIRST));
+    reel_tensor loss = reel_sparse_softmax_cross_entropy_with_logits(.labels = labels, .logits = z), gradient, product;
+    reel_gradient(loss, REEL_TENSORS(z), &gradient);
+    reel_gradient(gradient, REEL_TENSORS(z), &product, .upstream = v);
+    ck_assert_msg(!reel_failed(tape), "%s", reel_error_message(tape));
+    levels_keep(answer, 0, loss);
+    levels_keep(answer, 1, gradient);
+    levels_keep(answer, 2, product);
+    reel_tape_free(tape);
+}
+
+START_TEST(levels_do_not_see_how_far_below_the_first_logit_lies)
+{
+    static const int classes[] = {10, 64, 65, 1000, 3000};
+    static struct levels_answer answer;
+    for (int level = 0; level <= (int)reel_cpu_detect(); level++)
+        for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+            levels_run_from((reel_cpu_level)level, classes[i], &answer);
+            const float *loss = (const void *)answer.data[0];
+            for (int row = 1; row < LEVELS_FIRST; row++) {
+                ck_assert_msg(loss[row] == loss[0], "level %d, %d classes, row %d: %a and %a", level, classes[i], row,
+                              (double)loss[row], (double)loss[0]);
+                for (int c = 1; c < classes[i]; c++)
+                    for (int result = 1; result < 3; result++) {
+                        const float *x = (const void *)answer.data[result];
+                        ck_assert_msg(x[row * classes[i] + c] == x[c], "level %d, %d classes, result %d, row %d", level,
+                                      classes[i], result, row);
+                    }
+            }
+        }
+}
+END_TEST
+
+/* Also where the largest lies so far above the first that the exponentials are found again. */
+START_TEST(levels_find_a_largest_logit_that_comes_late)
+{
+    enum { LEVELS_LATE = 90000 };
+    static double z[LEVELS_LATE], gradient[LEVELS_LATE];
+    for (int level = 0; level <= (int)reel_cpu_detect(); level++)
+        for (int classes = 10; classes <= LEVELS_LATE; classes *= classes == 10 ? 10 : 30)
+            for (double above = 20; above < 1e5; above = above < 30 ? above + .5 : 10 * above) {
+                double loss;
+                memset(z, 0, sizeof z);
+                z[classes - 3] = above;
+                z[classes - 2] = above - 1;
+                reel_tape *tape = reel_tape_new();
+                tape->cpu = (reel_cpu_level)level;
+                reel_tensor logits = reel_variable(tape, REEL_SHAPE(1, classes),
+                                                   reel_values_from_f64(REEL_F32, z, (size_t)classes)), into;
+                reel_tensor label = reel_constant(tape, REEL_SHAPE(1), REEL_I32_VALUES(classes - 2));
+                reel_tensor y = reel_sparse_softmax_cross_entropy_with_logits(.labels = label, .logits = logits);
+                reel_gradient(y, REEL_TENSORS(logits), &into);
+                const double sum = 1 + exp(-1) + (classes - 2) * exp(-above);
+                ck_assert(reel_read_f64(y, &loss, 1) && reel_read_f64(into, gradient, (size_t)classes));
+                ck_assert_double_eq_tol(loss, 1 + log(sum), 0x1p-23);
+                ck_assert_double_eq_tol(gradient[classes - 3], 1 / sum, 0x1p-24);
+                ck_assert_double_eq_tol(gradient[classes - 2], exp(-1) / sum - 1, 0x1p-24);
+                ck_assert_double_eq_tol(gradient[0], exp(-above) / sum, 0x1p-23 * exp(-above) + 0x1p-149);
+                reel_tape_free(tape);
+            }
+}
+END_TEST
+
 Suite *reel_suite_levels(void)
 {
     Suite *suite = suite_create("levels");
@@ -162,5 +251,7 @@ Suite *reel_suite_levels(void)
     tcase_add_test(c, levels_with_fused_multiply_add_give_the_same_bits);
     tcase_add_test(c, levels_of_the_baseline_are_close);
     tcase_add_test(c, levels_give_rows_the_same_bits_wherever_they_lie);
+    tcase_add_test(c, levels_do_not_see_how_far_below_the_first_logit_lies);
+    tcase_add_test(c, levels_find_a_largest_logit_that_comes_late);
     return suite;
 }

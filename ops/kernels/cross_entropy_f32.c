@@ -13,10 +13,11 @@ void reel_xent_f32_no_sums(xent_f32_sums *sums)
 
 /* ---- Classes --------------------------------------------------------------------------------------------- */
 
-void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float max[REEL_LANES_F32],
-                               xent_f32_sums *sums)
+void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float reference[REEL_LANES_F32],
+                               float max[REEL_LANES_F32], xent_f32_sums *sums)
 {
-    reel_xent_f32_add_exponentials(at, max, sums);
+    reel_xent_f32_exponentials(at, reference, max);
+    reel_xent_f32_add_exponentials(at, sums);
     if (at->y && xent_wants_labels(job))
         reel_xent_f32_add_labels(at, xent_wants(job, REEL_XENT_LOSS), sums);
 }

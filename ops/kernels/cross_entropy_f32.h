@@ -1,8 +1,9 @@
 /* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
  * cross_entropy_rows.h has the formulas. Exponentials are rounded to f32, as e of exp_f32.h, so that of the largest logit's
- * exponential e_m p = e / (e_m D). Sums over the classes are in f64, and so is what becomes of a row's sums
- * (cross_entropy_f32_finish.c). There x = sum e / e_m - 1, unless it is so small that this would lose digits: of such a
- * confident row the others are summed by themselves.
+ * exponential e_m p = e / (e_m D). They come in a power of two as the unit, which goes with the row's first logit: its largest
+ * shows only when all have been read. Should that lie too far above, they are found once more. Sums over the classes are in
+ * f64, and so is what becomes of a row's sums (cross_entropy_f32_finish.c). There x = sum e / e_m - 1, unless it is so small
+ * that this would lose digits: of such a confident row the others are summed by themselves.
  *
  * The numbers lie in groups of sixteen, one a lane:
  *
@@ -58,7 +59,7 @@ typedef struct xent_f32_sums {
 
 /* What the loops need of the row of each lane. All members are floats: see reel_xent_f32_row_alone(). */
 typedef struct xent_f32_rows {
-    float max[REEL_LANES_F32];
+    float max[REEL_LANES_F32], reference[REEL_LANES_F32];
     float upstream[2][REEL_LANES_F32];
     float slope[2][REEL_LANES_F32];                 /* u S / (e_m D), one over the exponentials' unit */
     float largest[REEL_LANES_F32];                  /* e_m of a confident row (x < 1), else -1     */
@@ -67,14 +68,15 @@ typedef struct xent_f32_rows {
     float mean[2][REEL_LANES_F32];                  /* sum p v                                     */
 } xent_f32_rows;
 
-/* The largest logit of each row, its exponential as it is summed, and what rounding took from that. */
+/* The largest logit of each row; the one with which the exponentials' unit goes; the largest's exponential as it is summed,
+ * and what rounding took from that. */
 typedef struct xent_f32_largest {
-    float max[REEL_LANES_F32], e[REEL_LANES_F32], e_rest[REEL_LANES_F32];
+    float max[REEL_LANES_F32], reference[REEL_LANES_F32], e[REEL_LANES_F32], e_rest[REEL_LANES_F32];
 } xent_f32_largest;
 
 /* What the sums come to, in f64, of eight rows or of sixteen: cross_entropy_state.h has the formulas. */
 typedef struct xent_f32_numbers {
-    double max[REEL_LANES_F32], largest[REEL_LANES_F32];
+    double largest[REEL_LANES_F32];                 /* e_m                                         */
     double per_largest[REEL_LANES_F32];             /* 1 / e_m, before that was rounded to f32     */
     double x[REEL_LANES_F32], log[REEL_LANES_F32];  /* log1p(x)                                    */
     double upstream[REEL_LANES_F32], total[REEL_LANES_F32], slope[REEL_LANES_F32];  /* u, u S, u S / D */
@@ -93,11 +95,13 @@ typedef struct xent_f32_groups {
 
 /* ---- cross_entropy_f32_loops.c: over groups ------------------------------------------------------------ */
 
-void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32]);           /* and max    */
-void reel_xent_f32_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32]);
+/* Where there are larger logits than max, lane by lane, it becomes those. */
+void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32]);
+void reel_xent_f32_exponentials(const xent_f32_groups *at, const float reference[REEL_LANES_F32],
+                                float max[REEL_LANES_F32]);
 
 /* Sums are added to. */
-void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums);
+void reel_xent_f32_add_exponentials(const xent_f32_groups *at, xent_f32_sums *sums);       /* e, and e v  */
 void reel_xent_f32_add_others(const xent_f32_groups *at, const float largest[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
 
@@ -116,10 +120,11 @@ void reel_xent_f32_put_labels(const xent_f32_groups *at, const int32_t label[REE
 
 /* ---- cross_entropy_f32.c ------------------------------------------------------------------------------- */
 
-/* Sums of nothing; then what the job sums over the classes, and what it writes. */
+/* Sums of nothing; then what the job sums over the classes, with their exponentials and the largest logits, and what it
+ * writes. */
 void reel_xent_f32_no_sums(xent_f32_sums *sums);
-void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float max[REEL_LANES_F32],
-                               xent_f32_sums *sums);
+void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float reference[REEL_LANES_F32],
+                               float max[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows);
 
 /* ---- cross_entropy_f32_finish.c: from sums to what each row needs ---------------------------------------- */
@@ -145,7 +150,8 @@ void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, c
                           reel_xent_panel panel[], xent_f32_numbers *numbers, xent_f32_unsuited unsuited[]);
 
 /* A lane for each row; and one of the rows in all lanes. */
-void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_numbers *numbers, xent_f32_rows *lanes);
+void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_largest *largest, const xent_f32_numbers *numbers,
+                         xent_f32_rows *lanes);
 void reel_xent_f32_row_alone(const xent_f32_rows *rows, int row, xent_f32_rows *alone);
 
 /* u (p - 1), the gradient at the rows' integer labels, from the exponentials there. */

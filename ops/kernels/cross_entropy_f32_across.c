@@ -1,5 +1,6 @@
 /* Sixteen rows of a few classes at a time, turned, so that each row has a lane. cross_entropy_f32.h tells the rest. */
 #include "ops/kernels/cross_entropy_f32.h"
+#include "ops/kernels/exp_f32.h"
 #include "core/dtype.h"
 
 #include <string.h>
@@ -146,10 +147,41 @@ static void across_read(const reel_xent_job *job, const reel_xent_panel panel[2]
                                  .z = across_take(job, panel, REEL_XENT_LOGITS, room + 3 * size),
                                  .y = across_take(job, panel, REEL_XENT_LABELS, room + 4 * size),
                                  .v = across_take(job, panel, REEL_XENT_DIRECTION, room + 5 * size)};
-    for (REEL_EACH_VECTOR_F32(i))
-        reel_put_f32(tile->largest.max + i, reel_spread_f32(-INFINITY));
-    reel_xent_f32_largest(tile->at.z, size, tile->largest.max);
-    reel_xent_f32_find_largest(&tile->largest);
+}
+
+/* The first logit of each row, if it is an ordinary number, else the largest. */
+static void across_choose_references(const xent_f32_groups *at, xent_f32_largest *largest)
+{
+    const reel_vector_f32 most = reel_spread_f32(REEL_EXP_F32_ORDINARY);
+    bool ordinary = true;
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_vector_f32 first = reel_numbers_f32(at->z + i);
+        ordinary = ordinary && reel_all_f32(reel_less_f32(first, most) & reel_less_f32(-first, most));
+        reel_put_f32(largest->reference + i, first);
+        reel_put_f32(largest->max + i, first);
+    }
+    if (ordinary)
+        return;
+    float all[REEL_LANES_F32];
+    for (int lane = 0; lane < REEL_LANES_F32; lane++)
+        all[lane] = -INFINITY;
+    reel_xent_f32_largest(at->z, at->count, all);
+    for (int lane = 0; lane < REEL_LANES_F32; lane++)
+        if (!(fabsf(largest->reference[lane]) < REEL_EXP_F32_ORDINARY))
+            largest->max[lane] = largest->reference[lane] = all[lane];
+}
+
+/* Whether a row's largest logit turned out to lie too far above the reference. It is the reference from then on. */
+static bool across_went_too_far(xent_f32_largest *largest)
+{
+    bool near = true;
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_vector_f32 max = reel_numbers_f32(largest->max + i), reference = reel_numbers_f32(largest->reference + i);
+        const reel_condition_f32 far = reel_less_f32(reel_spread_f32(REEL_EXP_F32_MOST), max - reference);
+        near = near && reel_none_f32(far);
+        reel_put_f32(largest->reference + i, reel_choose_f32(far, max, reference));
+    }
+    return !near;
 }
 
 static bool across_is_any_confident(const across_tile *tile)
@@ -163,8 +195,12 @@ static bool across_is_any_confident(const across_tile *tile)
 
 static void across_add(const reel_xent_job *job, const reel_xent_panel panel[2], across_tile *tile)
 {
-    reel_xent_f32_no_sums(&tile->sums);
-    reel_xent_f32_add_classes(job, &tile->at, tile->largest.max, &tile->sums);
+    across_choose_references(&tile->at, &tile->largest);
+    do {
+        reel_xent_f32_no_sums(&tile->sums);
+        reel_xent_f32_add_classes(job, &tile->at, tile->largest.reference, tile->largest.max, &tile->sums);
+    } while (across_went_too_far(&tile->largest));
+    reel_xent_f32_find_largest(&tile->largest);
     if (across_is_any_confident(tile))
         reel_xent_f32_add_others(&tile->at, tile->largest.e, &tile->sums);
     if (tile->at.y)
@@ -179,7 +215,7 @@ static void across_write(const reel_xent_job *job, const reel_xent_panel panel[2
 {
     _Alignas(64) xent_f32_rows lanes;
     float at_label[REEL_LANES_F32];
-    reel_xent_f32_lanes(job, &tile->numbers, &lanes);
+    reel_xent_f32_lanes(job, &tile->largest, &tile->numbers, &lanes);
     reel_xent_f32_write(job, &tile->at, &lanes);
     if (!tile->at.y && xent_wants(job, REEL_XENT_GRADIENT)) {
         reel_xent_f32_at_labels(&tile->numbers, tile->label_e, at_label);

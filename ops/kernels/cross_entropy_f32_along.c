@@ -3,6 +3,7 @@
  * Classes that lie apart are gathered: eight rows together, as their numbers are neighbours in memory then. */
 #include "ops/kernels/cross_entropy_f32.h"
 #include "ops/kernels/cross_entropy_formulas.h"
+#include "ops/kernels/exp_f32.h"
 #include "core/dtype.h"
 
 enum {
@@ -151,27 +152,35 @@ static void along_spread(float x, float lanes[REEL_LANES_F32])
         reel_put_f32(lanes + i, reel_spread_f32(x));
 }
 
-static void along_find_largest(along_panel *at)
+static float along_find_largest(along_panel *at, int row)
 {
-    float lanes[REEL_XENT_ROWS][REEL_LANES_F32];
-    for (ALONG_EACH_ROW(row, at))
-        along_spread(-INFINITY, lanes[row]);
+    float max[REEL_LANES_F32];
+    along_spread(-INFINITY, max);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
-        for (ALONG_EACH_ROW(row, at))
-            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), s.count, lanes[row]);
+        reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), s.count, max);
     }
-    for (ALONG_EACH_ROW(row, at))
-        at->largest.max[row] = reel_largest_f32(lanes[row]);
+    return reel_largest_f32(max);
+}
+
+/* The first logit of each row, if it is an ordinary number, else the largest. */
+static void along_choose_references(along_panel *at)
+{
+    for (ALONG_EACH_ROW(row, at)) {
+        const float first = *along_array(at, REEL_XENT_LOGITS, row, 0);
+        bool ordinary = fabsf(first) < REEL_EXP_F32_ORDINARY;
+        at->largest.reference[row] = ordinary ? first : along_find_largest(at, row);
+    }
 }
 
 /* Adds to the row's lanes; an integer label is the row's whole sum. */
-static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f32_sums *lanes, xent_f32_sums *sums)
+static void along_add_stretch(along_panel *at, int row, along_stretch s, float max[REEL_LANES_F32], xent_f32_sums *lanes,
+                              xent_f32_sums *sums)
 {
     xent_f32_groups operands = along_operands(at, row, s);
-    float max[REEL_LANES_F32];
-    along_spread(at->largest.max[row], max);
-    reel_xent_f32_add_classes(at->job, &operands, max, lanes);
+    float reference[REEL_LANES_F32];
+    along_spread(at->largest.reference[row], reference);
+    reel_xent_f32_add_classes(at->job, &operands, reference, max, lanes);
     int64_t label = at->panel->label[row] - s.first;
     if (label < 0 || label >= s.count)
         return;
@@ -181,10 +190,13 @@ static void along_add_stretch(along_panel *at, int row, along_stretch s, xent_f3
 }
 
 /* The exponentials of a stretch once more, if they were not kept. */
-static void along_find_exponentials(const along_panel *at, const float max[REEL_LANES_F32], const xent_f32_groups *operands)
+static void along_find_exponentials(const along_panel *at, const float reference[REEL_LANES_F32],
+                                    const xent_f32_groups *operands)
 {
+    float max[REEL_LANES_F32];
+    memcpy(max, reference, sizeof max);
     if (!at->kept && !at->kept_in_out)
-        reel_xent_f32_exponentials(operands, max);
+        reel_xent_f32_exponentials(operands, reference, max);
 }
 
 /* As a tree. */
@@ -206,32 +218,53 @@ static void along_join_row(const along_panel *at, int row, const xent_f32_sums *
         sums->of[XENT_F32_ALL_V][row] = along_join(lanes->of[XENT_F32_ALL_V]);
 }
 
-static void along_sum_rows(along_panel *at, xent_f32_sums *sums)
+/* Whether a logit lies too far above its row's reference. The largest is the reference from then on. */
+static bool along_went_too_far(along_panel *at)
+{
+    bool far = false;
+    for (ALONG_EACH_ROW(row, at))
+        if (at->largest.max[row] - at->largest.reference[row] > REEL_EXP_F32_MOST) {
+            at->largest.reference[row] = along_find_largest(at, row);
+            far = true;
+        }
+    return far;
+}
+
+/* False where that has to begin anew. */
+static bool along_sum_rows(along_panel *at, xent_f32_sums *sums)
 {
     xent_f32_sums lanes[REEL_XENT_ROWS];
-    for (ALONG_EACH_ROW(row, at))
+    float max[REEL_XENT_ROWS][REEL_LANES_F32];
+    for (ALONG_EACH_ROW(row, at)) {
         reel_xent_f32_no_sums(&lanes[row]);
+        along_spread(at->largest.reference[row], max[row]);
+    }
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         along_gather_all(at, s);
-        for (ALONG_EACH_ROW(row, at))
-            along_add_stretch(at, row, s, &lanes[row], sums);
+        for (ALONG_EACH_ROW(row, at)) {
+            along_add_stretch(at, row, s, max[row], &lanes[row], sums);
+            at->largest.max[row] = reel_largest_f32(max[row]);
+        }
+        if (along_went_too_far(at))
+            return false;
     }
     for (ALONG_EACH_ROW(row, at))
         along_join_row(at, row, &lanes[row], sums);
+    return true;
 }
 
 static double along_sum_others(const along_panel *at, int row)
 {
     xent_f32_sums lanes;
-    float max[REEL_LANES_F32], e[REEL_LANES_F32];
-    along_spread(at->largest.max[row], max);
+    float reference[REEL_LANES_F32], e[REEL_LANES_F32];
+    along_spread(at->largest.reference[row], reference);
     along_spread(at->largest.e[row], e);
     reel_xent_f32_no_sums(&lanes);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         if (!at->kept)
             along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
         xent_f32_groups operands = along_operands(at, row, s);
-        along_find_exponentials(at, max, &operands);
+        along_find_exponentials(at, reference, &operands);
         reel_xent_f32_add_others(&operands, e, &lanes);
     }
     return along_join(lanes.of[XENT_F32_OTHERS]);
@@ -253,7 +286,7 @@ static void along_write_stretch(const along_panel *at, int row, along_stretch s,
 {
     xent_f32_groups operands = along_operands(at, row, s);
     if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        along_find_exponentials(at, rows->max, &operands);
+        along_find_exponentials(at, rows->reference, &operands);
     reel_xent_f32_write(at->job, &operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
@@ -296,7 +329,7 @@ static void along_write(along_panel *at, const xent_f32_numbers *numbers)
 {
     _Alignas(64) xent_f32_rows lanes;
     float at_label[REEL_LANES_F32];
-    reel_xent_f32_lanes(at->job, numbers, &lanes);
+    reel_xent_f32_lanes(at->job, &at->largest, numbers, &lanes);
     reel_xent_f32_at_labels(numbers, at->label_e, at_label);
     for (at->end = 0; along_next_rows(at);)
         along_write_rows(at, &lanes, at_label);
@@ -307,7 +340,7 @@ static void along_write(along_panel *at, const xent_f32_numbers *numbers)
 void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited)
 {
     _Alignas(64) xent_f32_sums sums;
-    _Alignas(64) xent_f32_numbers numbers = {.max = {0}};
+    _Alignas(64) xent_f32_numbers numbers = {.largest = {0}};
     _Alignas(64) along_room room;
     along_panel at = {.job = job, .panel = panel, .room = &room};
     along_start(&at);
@@ -316,8 +349,9 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
     at.kept_in_out = !at.kept && panel->rows == 1 && at.in_place[REEL_XENT_OUT] &&
                      xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
     while (along_next_rows(&at)) {
-        along_find_largest(&at);
-        along_sum_rows(&at, &sums);
+        along_choose_references(&at);
+        while (!along_sum_rows(&at, &sums))
+            ;
     }
     along_add_others(&at, &sums);
     reel_xent_f32_finish(job, &sums, &at.largest, 1, panel, &numbers, unsuited);

@@ -7,8 +7,9 @@
 void reel_xent_f32_find_largest(xent_f32_largest *largest)
 {
     for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_vector_f32 integers = reel_exp_f32_integers(reel_numbers_f32(largest->reference + i));
         reel_vector_f32 rest;
-        reel_put_f32(largest->e + i, reel_exp_f32_largest(reel_numbers_f32(largest->max + i), &rest));
+        reel_put_f32(largest->e + i, reel_exp_f32_exactly(reel_numbers_f32(largest->max + i), integers, &rest));
         reel_put_f32(largest->e_rest + i, rest);
     }
 }
@@ -48,7 +49,6 @@ REEL_INLINE f32_numbers f32_numbers_of(const reel_xent_job *job, const xent_f32_
 
 REEL_INLINE void f32_keep(const reel_xent_job *job, const f32_numbers *n, int lane, xent_f32_numbers *numbers)
 {
-    reel_store(numbers->max + lane, n->max);
     reel_store(numbers->largest + lane, n->largest);
     reel_store(numbers->per_largest + lane, n->per_largest);
     reel_store(numbers->x + lane, n->x);
@@ -89,10 +89,11 @@ REEL_INLINE reel_condition f32_is_handy(reel_vector x)
 }
 
 /* Whether all of the given quantities can be had in f32: where all that goes into them is finite, and the offset of the
- * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
+ * logits so small that sums in f64 do not feel it; and where the slope is handy in the exponentials' unit, of which 2^64 is
+ * about one at the reference. This hangs on the row, and not on what else is computed with it. */
 REEL_INLINE reel_condition f32_suits(unsigned quantities, const f32_numbers *n, reel_vector late)
 {
-    reel_condition suits = reel_lanes_less(reel_magnitude(n->max), reel_vector_of(0x1p18)) & f32_is_finite(n->x);
+    reel_condition suits = reel_lanes_less(reel_magnitude(n->max), reel_vector_of(REEL_EXP_F32_ORDINARY)) & f32_is_finite(n->x);
     if (quantities & REEL_XENT_LOSS)
         suits &= f32_is_finite(n->distance);
     if (quantities & ~(unsigned)REEL_XENT_LOSS)
@@ -100,7 +101,7 @@ REEL_INLINE reel_condition f32_suits(unsigned quantities, const f32_numbers *n, 
     if (quantities & REEL_XENT_LABEL_GRADIENT)
         suits &= reel_lanes_less(reel_vector_of(0), reel_magnitude(n->upstream));
     if (quantities & (REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        suits &= f32_is_handy(n->total) & f32_is_handy(n->slope);
+        suits &= f32_is_handy(n->total) & f32_is_handy(n->slope * n->per_largest * 0x1p64);
     if (quantities & REEL_XENT_GRADIENT)
         suits &= f32_is_finite(n->labels);
     if (quantities & REEL_XENT_SECOND)
@@ -173,11 +174,13 @@ REEL_INLINE reel_vector f32_slope(const xent_f32_numbers *n, int lane)
     return reel_load(n->slope + lane) * reel_load(n->per_largest + lane);
 }
 
-void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_numbers *n, xent_f32_rows *lanes)
+void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_largest *largest, const xent_f32_numbers *n,
+                         xent_f32_rows *lanes)
 {
     for (REEL_EACH_VECTOR_F32(lane)) {
         const int high = lane + REEL_WIDTH;
-        f32_narrow(reel_load(n->max + lane), reel_load(n->max + high), lanes->max + lane);
+        reel_put_f32(lanes->max + lane, reel_numbers_f32(largest->max + lane));
+        reel_put_f32(lanes->reference + lane, reel_numbers_f32(largest->reference + lane));
         f32_split(f32_slope(n, lane), f32_slope(n, high), lanes->slope[0] + lane, lanes->slope[1] + lane);
         f32_narrow(f32_confident(n, lane), f32_confident(n, high), lanes->largest + lane);
         f32_narrow(f32_fall(n, lane), f32_fall(n, high), lanes->fall + lane);

@@ -24,17 +24,15 @@ REEL_INLINE reel_vector_f32 loops_all(const float lanes[REEL_LANES_F32], int i)
 
 /* ---- Exponentials ---------------------------------------------------------------------------------------- */
 
-/* In two chains, as one would wait for itself. */
+/* A last group that is not full reaches back over some numbers before. */
 void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
 {
     const int64_t last = count - REEL_LANES_F32;
     for (REEL_EACH_VECTOR_F32(i)) {
-        reel_vector_f32 even = loops_all(max, i), odd = even;
-        for (int64_t at = 0; at < count; at += 2 * REEL_LANES_F32) {
-            even = reel_larger_f32(reel_numbers_f32(z + (at < last ? at : last) + i), even);
-            odd = reel_larger_f32(reel_numbers_f32(z + (at + REEL_LANES_F32 < last ? at + REEL_LANES_F32 : last) + i), odd);
-        }
-        reel_put_f32(max + i, reel_larger_f32(even, odd));
+        reel_vector_f32 most = loops_all(max, i);
+        for (int64_t at = 0; at < count; at += REEL_LANES_F32)
+            most = reel_larger_f32(reel_numbers_f32(z + (at < last ? at : last) + i), most);
+        reel_put_f32(max + i, most);
     }
 }
 
@@ -58,18 +56,20 @@ enum { LOOPS_VECTORS = REEL_LANES_F32 / REEL_WIDTH_F32, LOOPS_TOGETHER = 4 / LOO
 
 /* Of all sixteen lanes, for the exponentials. */
 typedef struct loops_lanes {
-    reel_vector_f32 least[LOOPS_VECTORS], integers[LOOPS_VECTORS];
+    reel_vector_f32 least[LOOPS_VECTORS], integers[LOOPS_VECTORS], max[LOOPS_VECTORS];
 } loops_lanes;
 
-/* A logit is taken for one so far below the largest that neither sums nor gradients show it, if it is below that
- * (`least`): -inf, too. */
-REEL_INLINE void loops_exponentials_of(int groups, const xent_f32_groups *at, int64_t k, const loops_lanes *lanes)
+/* A logit that is so far below the reference that neither sums nor gradients show it (`least`) is taken for one that just is:
+ * -inf, too. */
+REEL_INLINE void loops_exponentials_of(int groups, const xent_f32_groups *at, int64_t k, loops_lanes *lanes)
 {
     const int vectors = groups * LOOPS_VECTORS;
-    reel_vector_f32 z[REEL_EXP_F32_MOST], integers[REEL_EXP_F32_MOST], e[REEL_EXP_F32_MOST];
+    reel_vector_f32 z[REEL_EXP_F32_VECTORS], integers[REEL_EXP_F32_VECTORS], e[REEL_EXP_F32_VECTORS];
     REEL_EXP_F32_EACH(j, vectors) {
-        z[j] = reel_larger_f32(lanes->least[j % LOOPS_VECTORS], reel_numbers_f32(at->z + k + j * REEL_WIDTH_F32));
-        integers[j] = lanes->integers[j % LOOPS_VECTORS];
+        const int lane = j % LOOPS_VECTORS;
+        z[j] = reel_larger_f32(lanes->least[lane], reel_numbers_f32(at->z + k + j * REEL_WIDTH_F32));
+        lanes->max[lane] = reel_larger_f32(z[j], lanes->max[lane]);
+        integers[j] = lanes->integers[lane];
     }
     reel_exp_f32_several(vectors, z, integers, e);
     REEL_EXP_F32_EACH(j, vectors)
@@ -77,14 +77,16 @@ REEL_INLINE void loops_exponentials_of(int groups, const xent_f32_groups *at, in
 }
 
 /* The last groups reach back over some before: to find these again costs less than to find fewer. */
-void reel_xent_f32_exponentials(const xent_f32_groups *groups, const float max[REEL_LANES_F32])
+void reel_xent_f32_exponentials(const xent_f32_groups *groups, const float reference[REEL_LANES_F32],
+                                float max[REEL_LANES_F32])
 {
     const xent_f32_groups at = *groups;
     const int64_t step = LOOPS_TOGETHER * REEL_LANES_F32, last = at.count - step;
     loops_lanes lanes;
     REEL_EXP_F32_EACH(j, LOOPS_VECTORS) {
-        lanes.least[j] = loops_all(max, j * REEL_WIDTH_F32) + REEL_EXP_F32_LEAST;
-        lanes.integers[j] = reel_exp_f32_integers(loops_all(max, j * REEL_WIDTH_F32));
+        lanes.least[j] = loops_all(reference, j * REEL_WIDTH_F32) + REEL_EXP_F32_LEAST;
+        lanes.integers[j] = reel_exp_f32_integers(loops_all(reference, j * REEL_WIDTH_F32));
+        lanes.max[j] = loops_all(max, j * REEL_WIDTH_F32);
     }
     for (int64_t k = 0; k < at.count && last >= 0; k += step) {
         REEL_EXP_F32_EACH(line, LOOPS_TOGETHER)
@@ -93,6 +95,8 @@ void reel_xent_f32_exponentials(const xent_f32_groups *groups, const float max[R
     }
     for (int64_t k = 0; k < at.count && last < 0 && LOOPS_TOGETHER > 1; k += REEL_LANES_F32)
         loops_exponentials_of(1, &at, k < at.count - REEL_LANES_F32 ? k : at.count - REEL_LANES_F32, &lanes);
+    REEL_EXP_F32_EACH(j, LOOPS_VECTORS)
+        reel_put_f32(max + j * REEL_WIDTH_F32, lanes.max[j]);
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------ */
@@ -155,9 +159,8 @@ static void loops_add_all(int count, const float *a, const float *b, double *sum
     loops_add_all(REEL_LANES_F32, rest, b ? rest_b : NULL, sum, sum_b);
 }
 
-void reel_xent_f32_add_exponentials(const xent_f32_groups *at, const float max[REEL_LANES_F32], xent_f32_sums *sums)
+void reel_xent_f32_add_exponentials(const xent_f32_groups *at, xent_f32_sums *sums)
 {
-    reel_xent_f32_exponentials(at, max);
     loops_add_all(at->count, at->e, at->v, sums->of[XENT_F32_ALL], sums->of[XENT_F32_ALL_V]);
 }
 
@@ -253,8 +256,8 @@ void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *ro
     const xent_f32_groups at = *groups;
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
-        const reel_vector_f32 max = loops_all(rows->max, i), slope = loops_all(rows->slope[0], i);
-        const reel_vector_f32 least = reel_exp_f32(max + REEL_EXP_F32_LEAST, reel_exp_f32_integers(max));
+        const reel_vector_f32 reference = loops_all(rows->reference, i), slope = loops_all(rows->slope[0], i);
+        const reel_vector_f32 least = reel_exp_f32(reference + REEL_EXP_F32_LEAST, reel_exp_f32_integers(reference));
         for (LOOPS_EACH_GROUP(k, i, at.count)) {
             reel_vector_f32 e = reel_numbers_f32(at.e + k), from = (reel_numbers_f32(at.v + k) - mean) - mean_rest;
             loops_put(at.out + k, at.ahead_out, reel_where_f32(reel_less_f32(least, e), e * slope) * from);

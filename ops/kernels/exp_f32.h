@@ -2,41 +2,45 @@
  *
  *     z = n log 2 / 8 + r with |r| <= log 2 / 16, and e^z = 2^(n / 8) (1 + r + r^2 (1/2 + r P(r)))
  *
- * P is a minimax polynomial, good to 2^-32. 2^(n / 8) is a power of two times one of eight numbers. The largest logit m of a
- * row is not subtracted, for that would have to be rounded: exponentials come in units of a power of two near e^m instead,
- * 2^(K - 64) with K = m / log 2 rounded. And in units of a number c, chosen so that the eight numbers c 2^(j / 8) are almost
- * exact when they are rounded to f32.
+ * P is a minimax polynomial, good to 2^-32. 2^(n / 8) is a power of two times one of eight numbers. Nothing is subtracted from
+ * a row's logits, for that would have to be rounded: exponentials come in units of a power of two instead, 2^(K - 64) with
+ * K = a / log 2 rounded, where a (`reference`) is the row's largest logit or one not far below it. And in units of a number
+ * c, chosen so that the eight numbers c 2^(j / 8) are almost exact when they are rounded to f32.
  */
 #ifndef REEL_OPS_KERNELS_EXP_F32_H
 #define REEL_OPS_KERNELS_EXP_F32_H
 
 #include "ops/kernels/lanes_f32.h"
 
-/* So far below the largest logit nothing is seen of an exponential, and down to there it is a normal number. */
+/* So far below the largest logit nothing is seen of an exponential. From there to so far above a reference it is a normal
+ * number, and what it is multiplied by leaves f32 for no upstream gradient but the tiniest. */
 #define REEL_EXP_F32_LEAST (-125.0f)
+#define REEL_EXP_F32_MOST  24.0f
+
+/* Of an ordinary logit the magnitude is less. Only such are references, or rows are not suited. */
+#define REEL_EXP_F32_ORDINARY 0x1p18f
 
 #define REEL_EXP_F32_INTEGERS  0x1.8p23f            /* what is added to it is rounded to an integer */
 #define REEL_EXP_F32_UNIT      64
 #define REEL_EXP_F32_PER_LOG2  0x1.715476p0f        /* 1 / log 2                                   */
 #define REEL_EXP_F32_CONSTANT  0x1.16747bf7c5b82p0  /* c, for tests                                */
 
-/* What is added to 8 z / log 2, to give in the low bits n and the exponent of the unit that goes with the row's largest
- * logit. */
-REEL_INLINE reel_vector_f32 reel_exp_f32_integers(reel_vector_f32 max)
+/* What is added to 8 z / log 2, to give in the low bits n and the exponent of the unit that goes with the reference. */
+REEL_INLINE reel_vector_f32 reel_exp_f32_integers(reel_vector_f32 reference)
 {
     const reel_vector_f32 integers = reel_spread_f32(REEL_EXP_F32_INTEGERS);
-    reel_vector_f32 exponent = reel_fma_f32(max, reel_spread_f32(REEL_EXP_F32_PER_LOG2), integers) - integers;
+    reel_vector_f32 exponent = reel_fma_f32(reference, reel_spread_f32(REEL_EXP_F32_PER_LOG2), integers) - integers;
     return reel_spread_f32(REEL_EXP_F32_INTEGERS + 8 * REEL_EXP_F32_UNIT) - 8 * exponent;
 }
 
 /* for (REEL_EXP_F32_EACH(j, n)) */
 #define REEL_EXP_F32_EACH(j, n) _Pragma("GCC unroll 8") for (int j = 0; j < (n); j++)
 
-enum { REEL_EXP_F32_MOST = 8 };                     /* vectors                                     */
+enum { REEL_EXP_F32_VECTORS = 8 };                  /* at most                                     */
 
-/* Of e^z in units the power of two and of its root, and what e^z is larger by: a part p of it. For |max| < 2^18 and z from
- * max + REEL_EXP_F32_LEAST to max; a NaN stays one. Of several vectors, as each step waits for the one before: a CPU does
- * not look far enough ahead to find the next vector by itself.
+/* Of e^z in units the power of two and of its root, and what e^z is larger by: a part p of it. For z that is ordinary and from
+ * REEL_EXP_F32_LEAST to REEL_EXP_F32_MOST above the reference; a NaN stays one. Of several vectors, as each step waits for
+ * the one before: a CPU does not look far enough ahead to find the next vector by itself.
  *
  * z - n log 2_hi / 8 needs no rounding, as both are multiples of z's last digit or of the constant's. n, added where the
  * third bit of a mantissa is, adds the part of n / 8 behind the point to the number and the one before it to the exponent. */
@@ -47,7 +51,7 @@ REEL_INLINE void reel_exp_f32_parts(int vectors, const reel_vector_f32 *z, const
         0x1.16747cp0f,         0x1.2fa848p0f - .125f, 0x1.4b2404p0f - .25f, 0x1.691c8ap0f - .375f,
         0x1.89cb7cp0f - .5f,   0x1.ad6fb4p0f - .625f, 0x1.d44dbcp0f - .75f, 0x1.feb052p0f - .875f,
     };
-    reel_vector_f32 r[REEL_EXP_F32_MOST];
+    reel_vector_f32 r[REEL_EXP_F32_VECTORS];
     REEL_EXP_F32_EACH(j, vectors)
         power[j] = reel_fma_f32(z[j], reel_spread_f32(8 * REEL_EXP_F32_PER_LOG2), integers[j]);
     REEL_EXP_F32_EACH(j, vectors) {
@@ -69,7 +73,7 @@ REEL_INLINE void reel_exp_f32_parts(int vectors, const reel_vector_f32 *z, const
 REEL_INLINE void reel_exp_f32_several(int vectors, const reel_vector_f32 *z, const reel_vector_f32 *integers,
                                       reel_vector_f32 *e)
 {
-    reel_vector_f32 power[REEL_EXP_F32_MOST], p[REEL_EXP_F32_MOST];
+    reel_vector_f32 power[REEL_EXP_F32_VECTORS], p[REEL_EXP_F32_VECTORS];
     reel_exp_f32_parts(vectors, z, integers, power, p);
     REEL_EXP_F32_EACH(j, vectors)
         e[j] = reel_fma_f32(p[j], power[j], power[j]);
@@ -82,11 +86,11 @@ REEL_INLINE reel_vector_f32 reel_exp_f32(reel_vector_f32 z, reel_vector_f32 inte
     return e;
 }
 
-/* ... of the largest logit, and what rounding has taken from it. */
-REEL_INLINE reel_vector_f32 reel_exp_f32_largest(reel_vector_f32 max, reel_vector_f32 *rest)
+/* ... and what rounding has taken from it. */
+REEL_INLINE reel_vector_f32 reel_exp_f32_exactly(reel_vector_f32 z, reel_vector_f32 integers, reel_vector_f32 *rest)
 {
-    reel_vector_f32 integers = reel_exp_f32_integers(max), power, p;
-    reel_exp_f32_parts(1, &max, &integers, &power, &p);
+    reel_vector_f32 power, p;
+    reel_exp_f32_parts(1, &z, &integers, &power, &p);
     reel_vector_f32 e = reel_fma_f32(p, power, power);
     *rest = reel_fma_f32(p, power, power - e);
     return e;

@@ -61,6 +61,15 @@ REEL_INLINE bool reel_all_f32(reel_condition_f32 condition)
 #endif
 }
 
+REEL_INLINE bool reel_none_f32(reel_condition_f32 condition)
+{
+#if REEL_VECTOR_BYTES == 64
+    return condition == 0;
+#else
+    return reel_all_f32(~condition);
+#endif
+}
+
 /* a where the condition holds, else b. */
 REEL_INLINE reel_vector_f32 reel_choose_f32(reel_condition_f32 condition, reel_vector_f32 a, reel_vector_f32 b)
 {
