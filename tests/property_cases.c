@@ -248,6 +248,18 @@ static property_placing property_draw_placing(property_random *random, reel_shap
     return placing;
 }
 
+/* From 1/2 to 2, or where the dtype has the room for it smaller by up to a power of two. */
+static double *property_draw_upstream(property_random *random, const property_case *c)
+{
+    const reel_shape shape = c->ask.reduction == REEL_REDUCTION_NONE ? c->rows : (reel_shape){.rank = 0};
+    const bool roomy = c->dtype == REEL_F32 || c->dtype == REEL_F64;
+    const double unit = roomy && property_chance(random, 0.3) ? ldexp(1, -(int)property_below(random, 60)) : 1;
+    double *upstream = property_numbers(random, c, shape, 0.5, 2);
+    for (int64_t i = 0; i < reel_truth_count(shape); i++)
+        upstream[i] *= unit;
+    return upstream;
+}
+
 void property_draw(property_random *random, property_case *c)
 {
     static const reel_dtype dtypes[] = {REEL_F16, REEL_BF16, REEL_F32, REEL_F32, REEL_F64};
@@ -276,8 +288,7 @@ void property_draw(property_random *random, property_case *c)
     c->ask.labels = labels;
     c->ask.index = index;
     if (property_chance(random, 0.7))
-        c->ask.upstream = property_numbers(random, c, c->ask.reduction == REEL_REDUCTION_NONE ? c->rows
-                                                      : (reel_shape){.rank = 0}, 0.5, 2);
+        c->ask.upstream = property_draw_upstream(random, c);
     if (property_chance(random, 0.25))
         c->ask.v = property_numbers(random, c, c->ask.logits_shape, -1, 1);
 }

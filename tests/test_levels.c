@@ -156,8 +156,9 @@ END_TEST
 /* ---- The first logit, with which a row's exponentials begin ------------------------------------ */
 
 /* Far below the largest, at 12, too far to be seen, or no ordinary number at all. */
-static const double levels_first[] = {-29, -40, -110, -140, -1000, -262143, -262145, -3e38, -INFINITY};
-enum { LEVELS_FIRST = sizeof levels_first / sizeof *levels_first };
+static const double levels_first[] = {-30, -31, -33, -110, -140, -1000, -262143, -262145, -3e38, -INFINITY};
+enum { LEVELS_FIRST = sizeof levels_first / sizeof *levels_first, LEVELS_CLASSES = 3000 };
+_Static_assert(LEVELS_FIRST * LEVELS_CLASSES <= LEVELS_MOST, "an answer has the room");
 
 /* Loss, gradient and Hessian-vector product of rows that differ in nothing else. */
 static void levels_run_from(reel_cpu_level level, int classes, struct levels_answer *answer)
@@ -192,7 +193,7 @@ static void levels_run_from(reel_cpu_level level, int classes, struct levels_ans
 
 START_TEST(levels_do_not_see_how_far_below_the_first_logit_lies)
 {
-    static const int classes[] = {10, 64, 65, 1000, 3000};
+    static const int classes[] = {10, 64, 65, 1000, LEVELS_CLASSES};
     static struct levels_answer answer;
     for (int level = 0; level <= (int)reel_cpu_detect(); level++)
         for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
@@ -219,7 +220,7 @@ START_TEST(levels_find_a_largest_logit_that_comes_late)
     static double z[LEVELS_LATE], gradient[LEVELS_LATE];
     for (int level = 0; level <= (int)reel_cpu_detect(); level++)
         for (int classes = 10; classes <= LEVELS_LATE; classes *= classes == 10 ? 10 : 30)
-            for (double above = 20; above < 1e5; above = above < 30 ? above + .5 : 10 * above) {
+            for (double above = 20; above < 1e5; above = above < 50 ? above + .5 : 10 * above) {
                 double loss;
                 memset(z, 0, sizeof z);
                 z[classes - 3] = above;

@@ -47,6 +47,8 @@ static void f32_write_last(const reel_xent_job *job, const xent_f32_groups *at, 
 void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
 {
     float e[REEL_LANES_F32];
+    if (xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
+        reel_xent_f32_bring_down(at, rows);
     memcpy(e, at->e + at->count - REEL_LANES_F32, sizeof e);
     f32_write(job, at, rows);
     if (at->count % REEL_LANES_F32 != 0)
@@ -55,7 +57,7 @@ void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, co
 
 /* ---- Panels ---------------------------------------------------------------------------------------------- */
 
-static void f32_copy_row(const reel_xent_panel *from, int row, reel_xent_panel *to, int to_row)
+static REEL_RARE void f32_copy_row(const reel_xent_panel *from, int row, reel_xent_panel *to, int to_row)
 {
     for (int which = 0; which < REEL_XENT_OPERANDS; which++)
         to->row[which][to_row] = from->row[which][row];
@@ -67,7 +69,7 @@ static void f32_copy_row(const reel_xent_panel *from, int row, reel_xent_panel *
 }
 
 /* One quantity of the given rows of a panel, in f64. */
-static void f32_by_f64(const reel_xent_job *job, unsigned quantity, unsigned rows, reel_xent_panel *panel)
+static REEL_RARE void f32_by_f64(const reel_xent_job *job, unsigned quantity, unsigned rows, reel_xent_panel *panel)
 {
     reel_xent_job alone = *job;
     reel_xent_panel some = *panel;

@@ -1,9 +1,11 @@
 /* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
  * cross_entropy_rows.h has the formulas. Exponentials are rounded to f32, as e of exp_f32.h, so that of the largest logit's
- * exponential e_m p = e / (e_m D). They come in a power of two as the unit, which goes with the row's first logit: its largest
- * shows only when all have been read. Should that lie too far above, they are found once more. Sums over the classes are in
- * f64, and so is what becomes of a row's sums (cross_entropy_f32_finish.c). There x = sum e / e_m - 1, unless it is so small
- * that this would lose digits: of such a confident row the others are summed by themselves.
+ * exponential e_m p = e / (e_m D). They come in a power of two as the unit, which goes with the row's first logit, since its
+ * largest shows only when all have been read. Where the first is not ordinary or the largest turns out to lie too far above
+ * it, the unit goes with the largest, and they are found once more. (What a row comes to does not hang on its unit.) Sums
+ * over the classes are in f64, and so is what becomes of a row's sums (cross_entropy_f32_finish.c). There
+ * x = sum e / e_m - 1, unless it is so small that this would lose digits: of such a confident row the others are summed by
+ * themselves.
  *
  * The numbers lie in groups of sixteen, one a lane:
  *
@@ -19,7 +21,7 @@
 #define REEL_OPS_KERNELS_CROSS_ENTROPY_F32_H
 
 #include "ops/kernels/cross_entropy_state.h"
-#include "ops/kernels/lanes_f32.h"
+#include "ops/kernels/exp_f32.h"
 
 #define reel_xent_f32_across          REEL_AT_LEVEL(reel_xent_f32_across)
 #define reel_xent_f32_along           REEL_AT_LEVEL(reel_xent_f32_along)
@@ -38,6 +40,7 @@
 #define reel_xent_f32_add_exponentials REEL_AT_LEVEL(reel_xent_f32_add_exponentials)
 #define reel_xent_f32_add_others      REEL_AT_LEVEL(reel_xent_f32_add_others)
 #define reel_xent_f32_add_labels      REEL_AT_LEVEL(reel_xent_f32_add_labels)
+#define reel_xent_f32_bring_down      REEL_AT_LEVEL(reel_xent_f32_bring_down)
 #define reel_xent_f32_gradient        REEL_AT_LEVEL(reel_xent_f32_gradient)
 #define reel_xent_f32_label_gradient  REEL_AT_LEVEL(reel_xent_f32_label_gradient)
 #define reel_xent_f32_second          REEL_AT_LEVEL(reel_xent_f32_second)
@@ -60,8 +63,10 @@ typedef struct xent_f32_sums {
 /* What the loops need of the row of each lane. All members are floats: see reel_xent_f32_row_alone(). */
 typedef struct xent_f32_rows {
     float max[REEL_LANES_F32], reference[REEL_LANES_F32];
+    float down[REEL_LANES_F32];                     /* what exponentials are first to be multiplied by: a power of two,
+                                                       1 but where parts of the slope would not be normal numbers */
     float upstream[2][REEL_LANES_F32];
-    float slope[2][REEL_LANES_F32];                 /* u S / (e_m D), one over the exponentials' unit */
+    float slope[2][REEL_LANES_F32];                 /* u S / (e_m D), one over the exponentials' unit then */
     float largest[REEL_LANES_F32];                  /* e_m of a confident row (x < 1), else -1     */
     float top[2][REEL_LANES_F32], fall[REEL_LANES_F32]; /* whose u S p at the largest is the sum of the three */
     float log[2][REEL_LANES_F32];                   /* log1p(x)                                    */
@@ -95,7 +100,8 @@ typedef struct xent_f32_groups {
 
 /* ---- cross_entropy_f32_loops.c: over groups ------------------------------------------------------------ */
 
-/* Where there are larger logits than max, lane by lane, it becomes those. */
+/* Where there are larger logits than max, lane by lane, it becomes those. With exponentials, it must be no less than the
+ * reference before. */
 void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32]);
 void reel_xent_f32_exponentials(const xent_f32_groups *at, const float reference[REEL_LANES_F32],
                                 float max[REEL_LANES_F32]);
@@ -104,6 +110,9 @@ void reel_xent_f32_exponentials(const xent_f32_groups *at, const float reference
 void reel_xent_f32_add_exponentials(const xent_f32_groups *at, xent_f32_sums *sums);       /* e, and e v  */
 void reel_xent_f32_add_others(const xent_f32_groups *at, const float largest[REEL_LANES_F32], xent_f32_sums *sums);
 void reel_xent_f32_add_labels(const xent_f32_groups *at, bool with_z, xent_f32_sums *sums);/* y, and y z  */
+
+/* Exponentials times rows->down. */
+void reel_xent_f32_bring_down(const xent_f32_groups *at, const xent_f32_rows *rows);
 
 /* Results, of whole groups. */
 void reel_xent_f32_gradient(const xent_f32_groups *at, const xent_f32_rows *rows);         /* u (S p - y), or u S p */
@@ -163,6 +172,12 @@ void reel_xent_f32_at_labels(const xent_f32_numbers *numbers, const float e[REEL
 /* Along: one panel. Across: two, of eight rows each. They set the values and write what the job asks for. */
 void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited);
 void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xent_f32_unsuited unsuited[2]);
+
+/* Whether a logit will do as the reference of a row with this largest one. */
+static inline bool reel_xent_f32_will_do(float reference, float largest)
+{
+    return fabsf(reference) < REEL_EXP_F32_ORDINARY && largest - reference <= REEL_EXP_F32_MOST;
+}
 
 /* ---- Operands ------------------------------------------------------------------------------------------ */
 

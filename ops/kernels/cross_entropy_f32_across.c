@@ -1,6 +1,5 @@
 /* Sixteen rows of a few classes at a time, turned, so that each row has a lane. cross_entropy_f32.h tells the rest. */
 #include "ops/kernels/cross_entropy_f32.h"
-#include "ops/kernels/exp_f32.h"
 #include "core/dtype.h"
 
 #include <string.h>
@@ -149,6 +148,18 @@ static void across_read(const reel_xent_job *job, const reel_xent_panel panel[2]
                                  .v = across_take(job, panel, REEL_XENT_DIRECTION, room + 5 * size)};
 }
 
+/* The largest logit of those rows whose reference will not do. */
+static REEL_RARE void across_take_largest(const xent_f32_groups *at, xent_f32_largest *largest)
+{
+    float all[REEL_LANES_F32];
+    for (int lane = 0; lane < REEL_LANES_F32; lane++)
+        all[lane] = -INFINITY;
+    reel_xent_f32_largest(at->z, at->count, all);
+    for (int lane = 0; lane < REEL_LANES_F32; lane++)
+        if (!reel_xent_f32_will_do(largest->reference[lane], all[lane]))
+            largest->max[lane] = largest->reference[lane] = all[lane];
+}
+
 /* The first logit of each row, if it is an ordinary number, else the largest. */
 static void across_choose_references(const xent_f32_groups *at, xent_f32_largest *largest)
 {
@@ -160,27 +171,20 @@ static void across_choose_references(const xent_f32_groups *at, xent_f32_largest
         reel_put_f32(largest->reference + i, first);
         reel_put_f32(largest->max + i, first);
     }
-    if (ordinary)
-        return;
-    float all[REEL_LANES_F32];
-    for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        all[lane] = -INFINITY;
-    reel_xent_f32_largest(at->z, at->count, all);
-    for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        if (!(fabsf(largest->reference[lane]) < REEL_EXP_F32_ORDINARY))
-            largest->max[lane] = largest->reference[lane] = all[lane];
+    if (!ordinary)
+        across_take_largest(at, largest);
 }
 
 /* Whether a row's largest logit turned out to lie too far above the reference. It is the reference from then on. */
-static bool across_went_too_far(xent_f32_largest *largest)
+static bool across_went_too_far(const xent_f32_groups *at, xent_f32_largest *largest)
 {
     bool near = true;
     for (REEL_EACH_VECTOR_F32(i)) {
-        const reel_vector_f32 max = reel_numbers_f32(largest->max + i), reference = reel_numbers_f32(largest->reference + i);
-        const reel_condition_f32 far = reel_less_f32(reel_spread_f32(REEL_EXP_F32_MOST), max - reference);
-        near = near && reel_none_f32(far);
-        reel_put_f32(largest->reference + i, reel_choose_f32(far, max, reference));
+        const reel_vector_f32 above = reel_numbers_f32(largest->max + i) - reel_numbers_f32(largest->reference + i);
+        near = near && reel_none_f32(reel_less_f32(reel_spread_f32(REEL_EXP_F32_MOST), above));
     }
+    if (!near)
+        across_take_largest(at, largest);
     return !near;
 }
 
@@ -199,7 +203,7 @@ static void across_add(const reel_xent_job *job, const reel_xent_panel panel[2],
     do {
         reel_xent_f32_no_sums(&tile->sums);
         reel_xent_f32_add_classes(job, &tile->at, tile->largest.reference, tile->largest.max, &tile->sums);
-    } while (across_went_too_far(&tile->largest));
+    } while (across_went_too_far(&tile->at, &tile->largest));
     reel_xent_f32_find_largest(&tile->largest);
     if (across_is_any_confident(tile))
         reel_xent_f32_add_others(&tile->at, tile->largest.e, &tile->sums);

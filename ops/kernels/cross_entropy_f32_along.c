@@ -3,7 +3,6 @@
  * Classes that lie apart are gathered: eight rows together, as their numbers are neighbours in memory then. */
 #include "ops/kernels/cross_entropy_f32.h"
 #include "ops/kernels/cross_entropy_formulas.h"
-#include "ops/kernels/exp_f32.h"
 #include "core/dtype.h"
 
 enum {
@@ -152,25 +151,34 @@ static void along_spread(float x, float lanes[REEL_LANES_F32])
         reel_put_f32(lanes + i, reel_spread_f32(x));
 }
 
-static float along_find_largest(along_panel *at, int row)
+/* The largest logit of those rows in hand whose reference will not do. */
+static REEL_RARE void along_take_largest(along_panel *at)
 {
-    float max[REEL_LANES_F32];
-    along_spread(-INFINITY, max);
+    float max[REEL_XENT_ROWS][REEL_LANES_F32];
+    for (ALONG_EACH_ROW(row, at))
+        along_spread(-INFINITY, max[row]);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
-        reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), s.count, max);
+        for (ALONG_EACH_ROW(row, at))
+            reel_xent_f32_largest(along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z), s.count, max[row]);
     }
-    return reel_largest_f32(max);
+    for (ALONG_EACH_ROW(row, at)) {
+        const float largest = reel_largest_f32(max[row]);
+        if (!reel_xent_f32_will_do(at->largest.reference[row], largest))
+            at->largest.reference[row] = largest;
+    }
 }
 
 /* The first logit of each row, if it is an ordinary number, else the largest. */
 static void along_choose_references(along_panel *at)
 {
+    bool ordinary = true;
     for (ALONG_EACH_ROW(row, at)) {
-        const float first = *along_array(at, REEL_XENT_LOGITS, row, 0);
-        bool ordinary = fabsf(first) < REEL_EXP_F32_ORDINARY;
-        at->largest.reference[row] = ordinary ? first : along_find_largest(at, row);
+        at->largest.reference[row] = *along_array(at, REEL_XENT_LOGITS, row, 0);
+        ordinary = ordinary && fabsf(at->largest.reference[row]) < REEL_EXP_F32_ORDINARY;
     }
+    if (!ordinary)
+        along_take_largest(at);
 }
 
 /* Adds to the row's lanes; an integer label is the row's whole sum. */
@@ -193,7 +201,7 @@ static void along_add_stretch(along_panel *at, int row, along_stretch s, float m
 static void along_find_exponentials(const along_panel *at, const float reference[REEL_LANES_F32],
                                     const xent_f32_groups *operands)
 {
-    float max[REEL_LANES_F32];
+    float max[REEL_LANES_F32];                      /* known already                               */
     memcpy(max, reference, sizeof max);
     if (!at->kept && !at->kept_in_out)
         reel_xent_f32_exponentials(operands, reference, max);
@@ -223,10 +231,9 @@ static bool along_went_too_far(along_panel *at)
 {
     bool far = false;
     for (ALONG_EACH_ROW(row, at))
-        if (at->largest.max[row] - at->largest.reference[row] > REEL_EXP_F32_MOST) {
-            at->largest.reference[row] = along_find_largest(at, row);
-            far = true;
-        }
+        far = far || at->largest.max[row] - at->largest.reference[row] > REEL_EXP_F32_MOST;
+    if (far)
+        along_take_largest(at);
     return far;
 }
 
@@ -253,7 +260,7 @@ static bool along_sum_rows(along_panel *at, xent_f32_sums *sums)
     return true;
 }
 
-static double along_sum_others(const along_panel *at, int row)
+static REEL_RARE double along_sum_others(const along_panel *at, int row)
 {
     xent_f32_sums lanes;
     float reference[REEL_LANES_F32], e[REEL_LANES_F32];
@@ -285,8 +292,10 @@ static void along_add_others(along_panel *at, xent_f32_sums *sums)
 static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
 {
     xent_f32_groups operands = along_operands(at, row, s);
+    float reference[REEL_LANES_F32];
+    along_spread(at->largest.reference[row], reference);
     if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        along_find_exponentials(at, rows->reference, &operands);
+        along_find_exponentials(at, reference, &operands);
     reel_xent_f32_write(at->job, &operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
@@ -315,7 +324,7 @@ static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, 
 }
 
 /* Rows that do not count. */
-static void along_fill(const along_panel *at, enum reel_xent_operand which)
+static REEL_RARE void along_fill(const along_panel *at, enum reel_xent_operand which)
 {
     for (int row = 0; row < at->panel->rows && at->job->array[which].data; row++) {
         const float filling = xent_f32_instead(at->panel->fate[row]);

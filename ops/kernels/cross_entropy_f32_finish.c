@@ -1,7 +1,6 @@
 /* Rows in sixteen lanes of f32: from the sums over the classes to what each row needs, and which rows are suited.
  * cross_entropy_f32.h tells the rest. */
 #include "ops/kernels/cross_entropy_f32.h"
-#include "ops/kernels/exp_f32.h"
 #include "ops/kernels/exp_log.h"
 
 void reel_xent_f32_find_largest(xent_f32_largest *largest)
@@ -89,11 +88,11 @@ REEL_INLINE reel_condition f32_is_handy(reel_vector x)
 }
 
 /* Whether all of the given quantities can be had in f32: where all that goes into them is finite, and the offset of the
- * logits so small that sums in f64 do not feel it; and where the slope is handy in the exponentials' unit, of which 2^64 is
- * about one at the reference. This hangs on the row, and not on what else is computed with it. */
+ * logits so small that sums in f64 do not feel it. This hangs on the row, and not on what else is computed with it. */
 REEL_INLINE reel_condition f32_suits(unsigned quantities, const f32_numbers *n, reel_vector late)
 {
-    reel_condition suits = reel_lanes_less(reel_magnitude(n->max), reel_vector_of(REEL_EXP_F32_ORDINARY)) & f32_is_finite(n->x);
+    reel_condition suits = reel_lanes_less(reel_magnitude(n->max), reel_vector_of((double)REEL_EXP_F32_ORDINARY));
+    suits &= f32_is_finite(n->x);
     if (quantities & REEL_XENT_LOSS)
         suits &= f32_is_finite(n->distance);
     if (quantities & ~(unsigned)REEL_XENT_LOSS)
@@ -101,7 +100,7 @@ REEL_INLINE reel_condition f32_suits(unsigned quantities, const f32_numbers *n, 
     if (quantities & REEL_XENT_LABEL_GRADIENT)
         suits &= reel_lanes_less(reel_vector_of(0), reel_magnitude(n->upstream));
     if (quantities & (REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        suits &= f32_is_handy(n->total) & f32_is_handy(n->slope * n->per_largest * 0x1p64);
+        suits &= f32_is_handy(n->total) & f32_is_handy(n->slope);
     if (quantities & REEL_XENT_GRADIENT)
         suits &= f32_is_finite(n->labels);
     if (quantities & REEL_XENT_SECOND)
@@ -110,8 +109,8 @@ REEL_INLINE reel_condition f32_suits(unsigned quantities, const f32_numbers *n, 
 }
 
 /* Of rows of which not all that is wanted can be had: what. */
-static void f32_find_unsuited(const reel_xent_job *job, const f32_numbers *n, int i, const reel_xent_panel *panel,
-                                 xent_f32_unsuited *unsuited)
+static REEL_RARE void f32_find_unsuited(const reel_xent_job *job, const f32_numbers *n, int i,
+                                        const reel_xent_panel *panel, xent_f32_unsuited *unsuited)
 {
     for (int q = 0; q < XENT_F32_QUANTITIES; q++) {
         const unsigned quantity = reel_xent_f32_quantity[q];
@@ -174,6 +173,28 @@ REEL_INLINE reel_vector f32_slope(const xent_f32_numbers *n, int lane)
     return reel_load(n->slope + lane) * reel_load(n->per_largest + lane);
 }
 
+/* What rounding takes from a slope is at most 2^-25 of it, and mostly more than 2^-34. */
+REEL_INLINE reel_condition_f32 f32_is_small(reel_vector_f32 slope)
+{
+    const reel_vector_f32 least = reel_spread_f32(0x1p-92f);
+    return reel_less_f32(slope, least) & reel_less_f32(-slope, least);
+}
+
+/* Where the slope is so small that the second of its two parts might not be a normal number, another unit: one of which the
+ * largest exponential has REEL_EXP_F32_UNIT binary digits. */
+static REEL_RARE void f32_change_units(const xent_f32_largest *largest, const xent_f32_numbers *n, int lane,
+                                       reel_condition_f32 small, xent_f32_rows *lanes)
+{
+    enum { EXPONENT = 23, BIAS = 127 };
+    const reel_bits_f32 e = (reel_bits_f32)reel_numbers_f32(largest->e + lane) >> EXPONENT;
+    const reel_vector_f32 down = (reel_vector_f32)((2 * BIAS + REEL_EXP_F32_UNIT - 1 - e) << EXPONENT);
+    float *to = lanes->down + lane;
+    reel_put_f32(to, reel_choose_f32(small, down, reel_numbers_f32(to)));
+    reel_put_f32(lanes->largest + lane, reel_numbers_f32(lanes->largest + lane) * reel_numbers_f32(to));
+    f32_split(f32_slope(n, lane) / reel_load_f32(to), f32_slope(n, lane + REEL_WIDTH) / reel_load_f32(to + REEL_WIDTH),
+              lanes->slope[0] + lane, lanes->slope[1] + lane);
+}
+
 void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_largest *largest, const xent_f32_numbers *n,
                          xent_f32_rows *lanes)
 {
@@ -181,8 +202,12 @@ void reel_xent_f32_lanes(const reel_xent_job *job, const xent_f32_largest *large
         const int high = lane + REEL_WIDTH;
         reel_put_f32(lanes->max + lane, reel_numbers_f32(largest->max + lane));
         reel_put_f32(lanes->reference + lane, reel_numbers_f32(largest->reference + lane));
-        f32_split(f32_slope(n, lane), f32_slope(n, high), lanes->slope[0] + lane, lanes->slope[1] + lane);
+        reel_put_f32(lanes->down + lane, reel_spread_f32(1));
         f32_narrow(f32_confident(n, lane), f32_confident(n, high), lanes->largest + lane);
+        f32_split(f32_slope(n, lane), f32_slope(n, high), lanes->slope[0] + lane, lanes->slope[1] + lane);
+        const reel_condition_f32 small = f32_is_small(reel_numbers_f32(lanes->slope[0] + lane));
+        if (!reel_none_f32(small))
+            f32_change_units(largest, n, lane, small, lanes);
         f32_narrow(f32_fall(n, lane), f32_fall(n, high), lanes->fall + lane);
         f32_split_numbers(n->total + lane, lanes->top[0] + lane, lanes->top[1] + lane);
         if (job->array[REEL_XENT_LABELS].data || xent_wants(job, REEL_XENT_LABEL_GRADIENT))

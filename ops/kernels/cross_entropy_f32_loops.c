@@ -1,6 +1,5 @@
 /* The loops over groups of sixteen numbers, one a lane. cross_entropy_f32.h says what a group is. */
 #include "ops/kernels/cross_entropy_f32.h"
-#include "ops/kernels/exp_f32.h"
 
 #include <float.h>
 
@@ -40,15 +39,13 @@ void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
  * is needed next of the others. (Of short rows that comes soon enough by itself.) */
 REEL_INLINE void loops_fetch(const xent_f32_groups *at, int64_t k)
 {
-    if (at->ahead_z)
-        __builtin_prefetch(at->z + k + at->ahead_z);
+    const float *y = at->y ? at->y : at->z, *v = at->v ? at->v : at->z;
+    __builtin_prefetch(at->z + k + at->ahead_z);
     if (!at->is_long)
         return;
     __builtin_prefetch(at->e + k + at->ahead_out, 1);
-    if (at->y)
-        __builtin_prefetch(at->y + k);
-    if (at->v)
-        __builtin_prefetch(at->v + k);
+    __builtin_prefetch(y + k);
+    __builtin_prefetch(v + k);
 }
 
 /* Groups that are worked on together: four vectors. */
@@ -196,6 +193,32 @@ REEL_INLINE void loops_put(float *out, int64_t ahead, reel_vector_f32 result)
     reel_put_f32(out, result);
 }
 
+/* What is too small to be seen becomes the least normal number: others take a CPU long. */
+REEL_INLINE reel_vector_f32 loops_down(const float *e, reel_vector_f32 down)
+{
+    return reel_larger_f32(reel_spread_f32(FLT_MIN) / down, reel_numbers_f32(e)) * down;
+}
+
+/* (Rarely needed, but asked for each row.) */
+REEL_RARE void reel_xent_f32_bring_down(const xent_f32_groups *groups, const xent_f32_rows *rows)
+{
+    const xent_f32_groups at = *groups;
+    float *end = at.e + at.count - REEL_LANES_F32, last[REEL_LANES_F32];
+    bool needed = false;
+    for (REEL_EACH_VECTOR_F32(i))
+        needed = needed || !reel_none_f32(reel_less_f32(loops_all(rows->down, i), reel_spread_f32(1)));
+    if (!needed)
+        return;
+    for (REEL_EACH_VECTOR_F32(i))
+        reel_put_f32(last + i, loops_down(end + i, loops_all(rows->down, i)));
+    for (REEL_EACH_VECTOR_F32(i)) {
+        const reel_vector_f32 down = loops_all(rows->down, i);
+        for (LOOPS_EACH_GROUP(k, i, at.count))
+            reel_put_f32(at.e + k, loops_down(at.e + k, down));
+    }
+    memcpy(end, last, sizeof last);
+}
+
 /* u S p, and u (S p - y). Of a confident row's largest class the fall below S comes last, so that all of its digits are
  * left when S = y. A row's bits must not depend on others being confident. */
 REEL_INLINE void loops_gradient(bool with_y, bool confident, const xent_f32_groups *groups, const xent_f32_rows *rows, int i)
@@ -257,7 +280,8 @@ void reel_xent_f32_second(const xent_f32_groups *groups, const xent_f32_rows *ro
     for (REEL_EACH_VECTOR_F32(i)) {
         const reel_vector_f32 mean = loops_all(rows->mean[0], i), mean_rest = loops_all(rows->mean[1], i);
         const reel_vector_f32 reference = loops_all(rows->reference, i), slope = loops_all(rows->slope[0], i);
-        const reel_vector_f32 least = reel_exp_f32(reference + REEL_EXP_F32_LEAST, reel_exp_f32_integers(reference));
+        const reel_vector_f32 unseen = reel_exp_f32(reference + REEL_EXP_F32_LEAST, reel_exp_f32_integers(reference));
+        const reel_vector_f32 least = reel_larger_f32(unseen * loops_all(rows->down, i), reel_spread_f32(FLT_MIN));
         for (LOOPS_EACH_GROUP(k, i, at.count)) {
             reel_vector_f32 e = reel_numbers_f32(at.e + k), from = (reel_numbers_f32(at.v + k) - mean) - mean_rest;
             loops_put(at.out + k, at.ahead_out, reel_where_f32(reel_less_f32(least, e), e * slope) * from);

@@ -3,7 +3,7 @@
  *     z = n log 2 / 8 + r with |r| <= log 2 / 16, and e^z = 2^(n / 8) (1 + r + r^2 (1/2 + r P(r)))
  *
  * P is a minimax polynomial, good to 2^-32. 2^(n / 8) is a power of two times one of eight numbers. Nothing is subtracted from
- * a row's logits, for that would have to be rounded: exponentials come in units of a power of two instead, 2^(K - 64) with
+ * a row's logits, for that would have to be rounded: exponentials come in units of a power of two instead, 2^(K - 56) with
  * K = a / log 2 rounded, where a (`reference`) is the row's largest logit or one not far below it. And in units of a number
  * c, chosen so that the eight numbers c 2^(j / 8) are almost exact when they are rounded to f32.
  */
@@ -12,16 +12,16 @@
 
 #include "ops/kernels/lanes_f32.h"
 
-/* So far below the largest logit nothing is seen of an exponential. From there to so far above a reference it is a normal
- * number, and what it is multiplied by leaves f32 for no upstream gradient but the tiniest. */
+/* So far below the largest logit nothing is seen of an exponential. From so far below the reference, which is no larger, to
+ * the most above it, exponentials are normal numbers. */
 #define REEL_EXP_F32_LEAST (-125.0f)
-#define REEL_EXP_F32_MOST  24.0f
+#define REEL_EXP_F32_MOST  44.0f
 
-/* Of an ordinary logit the magnitude is less. Only such are references, or rows are not suited. */
+/* The magnitude of an ordinary logit is less. Rows whose reference or largest logit is not ordinary are not suited. */
 #define REEL_EXP_F32_ORDINARY 0x1p18f
 
 #define REEL_EXP_F32_INTEGERS  0x1.8p23f            /* what is added to it is rounded to an integer */
-#define REEL_EXP_F32_UNIT      64
+#define REEL_EXP_F32_UNIT      56
 #define REEL_EXP_F32_PER_LOG2  0x1.715476p0f        /* 1 / log 2                                   */
 #define REEL_EXP_F32_CONSTANT  0x1.16747bf7c5b82p0  /* c, for tests                                */
 

@@ -25,6 +25,7 @@ typedef int64_t  reel_mask __attribute__((vector_size(REEL_VECTOR_BYTES)));
 typedef uint64_t reel_bits __attribute__((vector_size(REEL_VECTOR_BYTES)));
 
 #define REEL_INLINE static inline __attribute__((always_inline))
+#define REEL_RARE   __attribute__((cold, noinline))  /* built for size, out of the way                */
 
 /* for (REEL_EACH_VECTOR(i)) walks over eight lanes, REEL_WIDTH at a time. */
 #define REEL_EACH_VECTOR(i) int i = 0; i < REEL_LANES; i += REEL_WIDTH
