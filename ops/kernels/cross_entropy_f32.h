@@ -174,7 +174,7 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
 void reel_xent_f32_across(const reel_xent_job *job, reel_xent_panel panel[2], xent_f32_unsuited unsuited[2]);
 
 /* Whether a logit will do as the reference of a row with this largest one. */
-static inline bool reel_xent_f32_will_do(float reference, float largest)
+static inline bool xent_f32_will_do(float reference, float largest)
 {
     return fabsf(reference) < REEL_EXP_F32_ORDINARY && largest - reference <= REEL_EXP_F32_MOST;
 }

@@ -156,7 +156,7 @@ static REEL_RARE void across_take_largest(const xent_f32_groups *at, xent_f32_la
         all[lane] = -INFINITY;
     reel_xent_f32_largest(at->z, at->count, all);
     for (int lane = 0; lane < REEL_LANES_F32; lane++)
-        if (!reel_xent_f32_will_do(largest->reference[lane], all[lane]))
+        if (!xent_f32_will_do(largest->reference[lane], all[lane]))
             largest->max[lane] = largest->reference[lane] = all[lane];
 }
 

@@ -164,7 +164,7 @@ static REEL_RARE void along_take_largest(along_panel *at)
     }
     for (ALONG_EACH_ROW(row, at)) {
         const float largest = reel_largest_f32(max[row]);
-        if (!reel_xent_f32_will_do(at->largest.reference[row], largest))
+        if (!xent_f32_will_do(at->largest.reference[row], largest))
             at->largest.reference[row] = largest;
     }
 }
@@ -198,13 +198,14 @@ static void along_add_stretch(along_panel *at, int row, along_stretch s, float m
 }
 
 /* The exponentials of a stretch once more, if they were not kept. */
-static void along_find_exponentials(const along_panel *at, const float reference[REEL_LANES_F32],
-                                    const xent_f32_groups *operands)
+static void along_find_exponentials(const along_panel *at, int row, const xent_f32_groups *operands)
 {
-    float max[REEL_LANES_F32];                      /* known already                               */
-    memcpy(max, reference, sizeof max);
-    if (!at->kept && !at->kept_in_out)
-        reel_xent_f32_exponentials(operands, reference, max);
+    float reference[REEL_LANES_F32], max[REEL_LANES_F32];
+    if (at->kept || at->kept_in_out)
+        return;
+    along_spread(at->largest.reference[row], reference);
+    along_spread(at->largest.max[row], max);
+    reel_xent_f32_exponentials(operands, reference, max);
 }
 
 /* As a tree. */
@@ -263,15 +264,14 @@ static bool along_sum_rows(along_panel *at, xent_f32_sums *sums)
 static REEL_RARE double along_sum_others(const along_panel *at, int row)
 {
     xent_f32_sums lanes;
-    float reference[REEL_LANES_F32], e[REEL_LANES_F32];
-    along_spread(at->largest.reference[row], reference);
+    float e[REEL_LANES_F32];
     along_spread(at->largest.e[row], e);
     reel_xent_f32_no_sums(&lanes);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
         if (!at->kept)
             along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
         xent_f32_groups operands = along_operands(at, row, s);
-        along_find_exponentials(at, reference, &operands);
+        along_find_exponentials(at, row, &operands);
         reel_xent_f32_add_others(&operands, e, &lanes);
     }
     return along_join(lanes.of[XENT_F32_OTHERS]);
@@ -292,10 +292,8 @@ static void along_add_others(along_panel *at, xent_f32_sums *sums)
 static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
 {
     xent_f32_groups operands = along_operands(at, row, s);
-    float reference[REEL_LANES_F32];
-    along_spread(at->largest.reference[row], reference);
     if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        along_find_exponentials(at, reference, &operands);
+        along_find_exponentials(at, row, &operands);
     reel_xent_f32_write(at->job, &operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
