@@ -20,7 +20,6 @@ typedef struct reel_memory {
 void *reel_memory_get(reel_memory *memory, size_t bytes);                   /* NULL on failure     */
 void *reel_memory_resize(reel_memory *memory, void *pointer, size_t old_bytes, size_t bytes);
 void  reel_memory_put(reel_memory *memory, void *pointer, size_t bytes);
-void *reel_standard_allocator(void *user, void *pointer, size_t old_size, size_t new_size);
 
 typedef struct reel_block {
     struct reel_block *next;

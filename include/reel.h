@@ -169,6 +169,10 @@ struct reel_use_named_arguments;
  * memory as it was. Returned memory is aligned to 16 bytes. */
 typedef void *(*reel_allocator)(void *user, void *pointer, size_t old_size, size_t new_size);
 
+/* What NULL stands for wherever an allocator is asked for, and what one that only counts can call: the C library's
+ * memory, in large pages where 2 MiB or more are asked for and the system has them. `user` may be anything. */
+REEL_API void *reel_standard_allocator(void *user, void *pointer, size_t old_size, size_t new_size);
+
 /* The files that Reel touches, and its printed output, go through this table. Each function returns
  * a negative errno value on failure. NULL members take the standard ones, and so do those that a smaller
  * `size` leaves out. */
@@ -203,8 +207,7 @@ REEL_API reel_io reel_io_complete(const reel_io *io);
 typedef struct reel_tape_options {
     size_t         size;
     struct reel_use_named_arguments *named_arguments_only_;
-    reel_allocator allocator;                       /* NULL: the C library's memory, in large pages where 2 MiB
-                                                       or more are asked for and the system has them */
+    reel_allocator allocator;                       /* NULL: reel_standard_allocator()             */
     void          *allocator_user;
     const reel_io *io;                              /* NULL: the standard table; it outlives the tape */
     size_t         memory_cap;                      /* bytes held at once; 0: no cap               */
@@ -1317,8 +1320,7 @@ typedef struct reel_gradcheck_function_options {
     uint64_t       seed;
     reel_finding  *elements;
     size_t         element_room;
-    reel_allocator allocator;                       /* NULL: the C library's memory, in large pages where 2 MiB
-                                                       or more are asked for and the system has them */
+    reel_allocator allocator;                       /* NULL: reel_standard_allocator()             */
     void          *allocator_user;
 } reel_gradcheck_function_options;
 

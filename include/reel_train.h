@@ -1,5 +1,5 @@
 /* Reel's training kit: what a training program needs around the engine. It is written against reel.h
- * alone, so all of it could have been written by you.
+ * alone, so all of it could have been written by you, and it is a library of its own (-lreel_train).
  *
  * SPDX-License-Identifier: MIT
  *

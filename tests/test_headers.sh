@@ -2,14 +2,13 @@
 # The public headers, each alone, as every C from C11 on and every C++ from C++11 on has them: no warning. And a C++
 # program that uses them, in each C++.
 #
-#     test_headers.sh SOURCE LIBREEL.A LIBRARY...
+#     test_headers.sh SOURCE LIBRARY...
 #
 # SPDX-License-Identifier: MIT
 set -eu
 
 source=$1
-library=$2
-shift 2
+shift
 place=$(mktemp -d "${TMPDIR:-/tmp}/reel-headers-XXXXXX")
 trap 'rm -rf "$place"' EXIT
 strict="-Wall -Wextra -Wpedantic -Werror -I$source/include"
@@ -36,7 +35,7 @@ for compiler in g++ clang++; do
     command -v $compiler >/dev/null || continue
     for standard in c++11 c++14 c++17 c++20; do
         alone $compiler $standard c++
-        $compiler -std=$standard $strict "$source/tests/headers.cpp" "$library" "$@" -o "$place/program"
+        $compiler -std=$standard $strict "$source/tests/headers.cpp" "$@" -o "$place/program"
         printed=$("$place/program" | head -n 1)
         if [ "$printed" != "$expected" ]; then
             echo "$compiler -std=$standard: $printed" >&2

@@ -47,7 +47,7 @@ for snippet in "$work"/*.c; do
         } >"$work/whole" && mv "$work/whole" "$snippet"
     fi
     if ! "$@" -std=gnu11 -Wall -Wextra -Werror -Wno-unused-variable -Wno-unused-but-set-variable \
-        -I"$source/include" "$snippet" -o "$work/program" -L"$build" -Wl,-rpath,"$build" -lreel -lm \
+        -I"$source/include" "$snippet" -o "$work/program" -L"$build" -Wl,-rpath,"$build" -lreel_train -lreel -lm \
         2>"$work/errors"; then
         echo "FAILED to compile: $name"
         cat "$work/errors"

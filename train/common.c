@@ -1,6 +1,5 @@
 /* What the files of the training kit share: memory and messages. */
 #include "train/train.h"
-#include "core/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
