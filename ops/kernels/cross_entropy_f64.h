@@ -4,6 +4,7 @@
  *
  *     cross_entropy_f64_along.c     a row's classes lie in the lanes, eight at a time
  *     cross_entropy_f64_across.c    eight rows of a few classes are turned, so that each row has a lane
+ *     cross_entropy_f64.c           what both do with eight numbers
  */
 #ifndef REEL_OPS_KERNELS_CROSS_ENTROPY_F64_H
 #define REEL_OPS_KERNELS_CROSS_ENTROPY_F64_H
@@ -15,95 +16,44 @@ bool reel_xent_f64_along(const reel_xent_job *job, reel_xent_panel *panel);
 bool reel_xent_f64_across(const reel_xent_job *job, reel_xent_panel *panel);
 
 /* Where the classes of a row, or of eight turned rows, lie. NULL: not there. */
-typedef struct direct_source {
+typedef struct xent_f64_arrays {
     const double *z, *y, *v;
-    bool        labels;                             /* are wanted                                  */
-} direct_source;
+    double       *out;
+} xent_f64_arrays;
 
-/* The exponentials of a panel, kept from the sums for the results. */
-typedef struct direct_kept {
-    double hi[REEL_XENT_KEPT], lo[REEL_XENT_KEPT];
-} direct_kept;
+/* Numbers in groups of eight: of one row, whose last group may be filled up in a place of its own, or of one class of eight
+ * turned rows. Without labels y is 1 where a number's class is its label. */
+typedef struct xent_f64_groups {
+    int64_t         count, whole;                   /* groups; `whole` of them lie in the arrays   */
+    xent_f64_arrays in, last;
+    double          class[REEL_LANES], step;        /* of the first group; how far it is to the next one's */
+    double          label[REEL_LANES], max[REEL_LANES];
+    double         *e_hi, *e_lo;                    /* NULL: the exponentials of whole groups are not kept */
+} xent_f64_groups;
 
-#define DIRECT_UNROLL _Pragma("GCC unroll 8")        /* so that arrays are registers                */
+/* The sums of the groups first, first + step ... */
+void reel_xent_f64_sum(const reel_xent_job *job, const xent_f64_groups *at, int64_t first, int64_t step, xent_sums *sums);
 
-/* ---- A vector of classes ----------------------------------------------------------------------- */
+/* From so many partial sums to what each row needs; false where they are not all finite, and far from overflow. */
+bool reel_xent_f64_finish(const reel_xent_job *job, int lanes, xent_sums partial[REEL_LANES], reel_xent_panel *panel,
+                          xent_rows *rows);
 
-/* All but e. Without a labels array y is 1 where the number of the class is the row's label. */
-REEL_INLINE xent_class direct_class(const direct_source *from, int64_t at, reel_vector max, reel_vector number,
-                                    reel_vector label)
+void reel_xent_f64_write(const reel_xent_job *job, const xent_f64_groups *at, const xent_rows *rows);
+
+/* The first of a row's numbers, or NULL where there is no such operand. */
+static inline double *xent_f64_row(const reel_xent_job *job, const reel_xent_panel *panel, enum reel_xent_operand which,
+                                   int row)
 {
-    const reel_vector zero = {0}, one = reel_vector_of(1);
-    xent_class c = {.d = reel_pair_sum(true, reel_load(from->z + at), -max), .weight = one};
-    c.tie = reel_lanes_equal(c.d.hi, zero);
-    if (from->labels)
-        c.y = reel_pair_of(from->y ? reel_load(from->y + at) : reel_choose(reel_lanes_equal(number, label), one, zero));
-    if (from->v)
-        c.v = reel_load(from->v + at);
-    return c;
+    double *data = job->array[which].data;
+    return data ? data + panel->row[which][row] : NULL;
 }
 
-REEL_INLINE void direct_add(const reel_xent_job *job, const xent_class *c, reel_pair sum[XENT_SUMS])
-{
-    DIRECT_UNROLL
-    for (int kind = 0; kind < XENT_SUMS; kind++)
-        if (xent_wants_sum(job, kind))
-            sum[kind] = xent_add_class(true, true, kind, c, NAN, sum[kind]);
-}
-
-REEL_INLINE void direct_put_sums(const reel_xent_job *job, const reel_pair sum[XENT_SUMS], int i, xent_sums *to)
-{
-    DIRECT_UNROLL
-    for (int kind = 0; kind < XENT_SUMS; kind++)
-        if (xent_wants_sum(job, kind))
-            XENT_PUT(true, &to->of[kind], i, sum[kind]);
-}
-
-/* As trees, of `lanes` partial sums for each of eight rows; into the first of them. */
-REEL_INLINE void direct_join(const reel_xent_job *job, int lanes, xent_sums partial[REEL_LANES])
-{
-    for (int step = REEL_LANES / 2; step > 0; step /= 2)
-        for (int lane = 0; lane < step && lane + step < lanes; lane++)
-            for (int kind = 0; kind < XENT_SUMS; kind++)
-                for (REEL_EACH_VECTOR(i)) {
-                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
-                    if (!xent_wants_sum(job, kind))
-                        break;
-                    reel_pair added = XENT_AT(true, from, i);
-                    XENT_PUT(true, to, i, reel_pair_add(true, XENT_AT(true, to, i), added));
-                }
-}
-
-/* Whether all sums of the rows are finite, and far from overflow: so was all that went into them. */
-static inline bool direct_is_ordinary(const reel_xent_job *job, const xent_sums *sums, const xent_rows *rows)
-{
-    const reel_vector huge = reel_vector_of(0x1p900);
-    reel_mask ordinary = ~(reel_mask){0};
-    for (REEL_EACH_VECTOR(i)) {
-        ordinary &= reel_magnitude(reel_load(rows->max + i)) < huge;
-        for (int kind = 0; kind < XENT_SUMS; kind++)
-            if (xent_wants_sum(job, kind)) {
-                reel_pair sum = XENT_AT(true, &sums->of[kind], i);
-                ordinary &= reel_magnitude(sum.hi + sum.lo) < huge;
-            }
-    }
-    bool all = true;
-    for (int lane = 0; lane < REEL_WIDTH; lane++)
-        all = all && ordinary[lane];
-    return all;
-}
-
-static inline void direct_set_largest(xent_rows *rows, int row, double max)
+static inline void xent_f64_set_largest(xent_rows *rows, int row, double max)
 {
     rows->max[row] = max;
     rows->shrink[row] = rows->grow[row] = 1;
 }
 
-static inline double *direct_start(const reel_xent_job *job, const reel_xent_panel *panel,
-                                   enum reel_xent_operand which, int row, int64_t first)
-{
-    double *data = job->array[which].data;
-    return data ? data + panel->row[which][row] + first : NULL;
-}
+#define XENT_F64_UNROLL _Pragma("GCC unroll 8")      /* so that arrays are registers                */
 
 #endif

@@ -33,6 +33,9 @@
 #define reel_xent_load           REEL_AT_LEVEL(reel_xent_load)
 #define reel_xent_f64_along      REEL_AT_LEVEL(reel_xent_f64_along)
 #define reel_xent_f64_across     REEL_AT_LEVEL(reel_xent_f64_across)
+#define reel_xent_f64_sum        REEL_AT_LEVEL(reel_xent_f64_sum)
+#define reel_xent_f64_finish     REEL_AT_LEVEL(reel_xent_f64_finish)
+#define reel_xent_f64_write      REEL_AT_LEVEL(reel_xent_f64_write)
 #define reel_xent_store          REEL_AT_LEVEL(reel_xent_store)
 #define reel_xent_load_labels    REEL_AT_LEVEL(reel_xent_load_labels)
 #endif

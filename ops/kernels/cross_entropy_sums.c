@@ -1,5 +1,5 @@
-/* The first half of the kernel: what the classes of eight rows add up to
- * and cross_entropy_formulas.h what. */
+/* The first half of the kernel: what the classes of eight rows add up to; cross_entropy_formulas.h tells how. What costs
+ * most is there twice, exact and plain. The rest is exact alone, as that has the same `hi`. */
 #include "ops/kernels/cross_entropy_formulas.h"
 
 #include <string.h>
@@ -22,17 +22,17 @@ static void sums_load_weights(const reel_xent_job *job, const reel_xent_panel *p
 }
 
 /* y' = w (scale y + shift) */
-REEL_INLINE void sums_use_labels(bool exact, const reel_xent_job *job, int groups, xent_tiles *tiles)
+static void sums_use_labels(const reel_xent_job *job, int groups, xent_tiles *tiles)
 {
     const reel_pair scale = {reel_vector_of(job->scale[0]), reel_vector_of(job->scale[1])};
     const reel_pair shift = {reel_vector_of(job->shift[0]), reel_vector_of(job->shift[1])};
     for (int at = 0; at < groups * REEL_LANES; at += REEL_WIDTH) {
         reel_pair y = reel_pair_of(reel_load(tiles->y.hi + at));
         if (!job->labels_as_given) {
-            y = reel_pair_add(exact, reel_pair_mul(exact, scale, y), shift);
-            y = reel_pair_mul(exact, reel_pair_of(reel_load(tiles->weight + at)), y);
+            y = reel_pair_add(true, reel_pair_mul(true, scale, y), shift);
+            y = reel_pair_mul(true, reel_pair_of(reel_load(tiles->weight + at)), y);
         }
-        XENT_PUT(exact, &tiles->y, at, y);
+        XENT_PUT(true, &tiles->y, at, y);
     }
 }
 
@@ -47,12 +47,14 @@ REEL_INLINE void sums_exponentials(bool exact, const xent_rows *rows, int groups
     }
 }
 
-REEL_INLINE void sums_fill(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
-                           const xent_rows *rows, reel_xent_place place, bool with_e, xent_tiles *tiles)
+static void sums_fill(const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows,
+                      reel_xent_place place, bool with_e, xent_tiles *tiles)
 {
     reel_xent_load(job, panel, REEL_XENT_LOGITS, place, rows->max[0], tiles->z);
-    if (with_e)
-        sums_exponentials(exact, rows, place.groups, tiles);
+    if (with_e && job->exact)
+        sums_exponentials(true, rows, place.groups, tiles);
+    else if (with_e)
+        sums_exponentials(false, rows, place.groups, tiles);
     if (xent_wants_direction(job))
         reel_xent_load(job, panel, REEL_XENT_DIRECTION, place, 0, tiles->v);
     if (!job->labels_as_given)
@@ -60,18 +62,14 @@ REEL_INLINE void sums_fill(bool exact, const reel_xent_job *job, const reel_xent
     if (!xent_wants_labels(job))
         return;
     reel_xent_load_labels(job, panel, place, tiles->y.hi);
-    if (exact || !job->labels_as_given)
-        sums_use_labels(exact, job, place.groups, tiles);
+    if (job->exact || !job->labels_as_given)
+        sums_use_labels(job, place.groups, tiles);
 }
 
 void reel_xent_fill_tiles(const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows,
                           reel_xent_place place, xent_tiles *tiles)
 {
-    bool with_e = xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
-    if (job->exact)
-        sums_fill(true, job, panel, rows, place, with_e, tiles);
-    else
-        sums_fill(false, job, panel, rows, place, with_e, tiles);
+    sums_fill(job, panel, rows, place, xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND), tiles);
 }
 
 /* ---- Sums -------------------------------------------------------------------------------------- */
@@ -92,21 +90,24 @@ REEL_INLINE void sums_of_tile(bool exact, const reel_xent_job *job, const xent_r
     }
 }
 
-REEL_INLINE void sums_of_row(bool exact, const reel_xent_job *job, const reel_xent_panel *panel, int row,
-                             const xent_rows *rows, xent_tiles *tiles, xent_sums *sums)
+static void sums_of_row(const reel_xent_job *job, const reel_xent_panel *panel, int row, const xent_rows *rows,
+                        xent_tiles *tiles, xent_sums *sums)
 {
     reel_xent_place place = reel_xent_first(job, row);
     do {
-        sums_fill(exact, job, panel, rows, place, true, tiles);
-        sums_of_tile(exact, job, rows, place.groups, tiles, sums);
+        sums_fill(job, panel, rows, place, true, tiles);
+        if (job->exact)
+            sums_of_tile(true, job, rows, place.groups, tiles, sums);
+        else
+            sums_of_tile(false, job, rows, place.groups, tiles, sums);
     } while (reel_xent_next(job, &place));
 }
 
 /* ---- The largest logit ------------------------------------------------------------------------- */
 
 /* In each lane: the largest logit, and the largest finite magnitude of one. */
-REEL_INLINE void sums_find_largest(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
-                                   int row, double *z, double max[REEL_LANES], double size[REEL_LANES])
+static void sums_find_largest(const reel_xent_job *job, const reel_xent_panel *panel, int row, double *z,
+                              double max[REEL_LANES], double size[REEL_LANES])
 {
     for (int lane = 0; lane < REEL_LANES; lane++) {
         max[lane] = -INFINITY;
@@ -117,12 +118,10 @@ REEL_INLINE void sums_find_largest(bool exact, const reel_xent_job *job, const r
         reel_xent_load(job, panel, REEL_XENT_LOGITS, place, -INFINITY, z);
         for (XENT_EACH_LANE(at, i, place.groups)) {
             reel_vector here = reel_load(z + at), largest = reel_load(max + i);
+            reel_vector magnitude = reel_magnitude(here), most = reel_load(size + i);
+            reel_mask larger = (magnitude > most) & (magnitude < INFINITY);
             reel_store(max + i, reel_select(here > largest, here, largest));
-            if (exact) {
-                reel_vector magnitude = reel_magnitude(here), most = reel_load(size + i);
-                reel_mask larger = (magnitude > most) & (magnitude < INFINITY);
-                reel_store(size + i, reel_select(larger, magnitude, most));
-            }
+            reel_store(size + i, reel_select(larger, magnitude, most));
         }
     } while (reel_xent_next(job, &place));
 }
@@ -144,14 +143,14 @@ static void sums_set_largest(xent_rows *rows, int row, double max, double size)
 
 /* ---- Eight rows -------------------------------------------------------------------------------- */
 
-REEL_INLINE void sums_across(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
-                             xent_rows *rows, xent_tiles *tiles, xent_sums partial[REEL_LANES])
+static void sums_across(const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles,
+                        xent_sums partial[REEL_LANES])
 {
     double max[REEL_LANES], size[REEL_LANES];
-    sums_find_largest(exact, job, panel, 0, tiles->z, max, size);
+    sums_find_largest(job, panel, 0, tiles->z, max, size);
     for (int row = 0; row < REEL_LANES; row++)
         sums_set_largest(rows, row, max[row], size[row]);
-    sums_of_row(exact, job, panel, 0, rows, tiles, partial);
+    sums_of_row(job, panel, 0, rows, tiles, partial);
 }
 
 /* The lanes of one row's sums become the partial sums of that row. What fills up the last group looked like
@@ -168,52 +167,43 @@ static void sums_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums pa
         }
 }
 
-REEL_INLINE void sums_along(bool exact, const reel_xent_job *job, const reel_xent_panel *panel,
-                            xent_rows *rows, xent_tiles *tiles, xent_sums partial[REEL_LANES])
+static void sums_along(const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles,
+                       xent_sums partial[REEL_LANES])
 {
     for (int row = 0; row < panel->rows; row++) {
         double max[REEL_LANES], size[REEL_LANES];
         xent_rows alone;
         xent_sums lanes;
         memset(&lanes, 0, sizeof lanes);
-        sums_find_largest(exact, job, panel, row, tiles->z, max, size);
+        sums_find_largest(job, panel, row, tiles->z, max, size);
         sums_set_largest(rows, row, sums_largest_of(max), sums_largest_of(size));
         reel_xent_row_alone(rows, row, &alone);
-        sums_of_row(exact, job, panel, row, &alone, tiles, &lanes);
+        sums_of_row(job, panel, row, &alone, tiles, &lanes);
         sums_spread(job, &lanes, partial, row);
     }
 }
 
 /* Into the first of the eight partial sums of each row, as a tree. */
-REEL_INLINE void sums_join(bool exact, int kinds, xent_sums partial[REEL_LANES])
+static void sums_join(int kinds, xent_sums partial[REEL_LANES])
 {
     for (int step = REEL_LANES / 2; step > 0; step /= 2)
         for (int lane = 0; lane < step; lane++)
             for (int kind = 0; kind < kinds; kind++)
                 for (REEL_EACH_VECTOR(i)) {
                     xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
-                    reel_pair added = XENT_AT(exact, from, i);
-                    XENT_PUT(exact, to, i, reel_pair_add(exact, XENT_AT(exact, to, i), added));
+                    reel_pair added = XENT_AT(true, from, i);
+                    XENT_PUT(true, to, i, reel_pair_add(true, XENT_AT(true, to, i), added));
                 }
-}
-
-REEL_INLINE void sums_rows(bool exact, const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows,
-                           xent_tiles *tiles)
-{
-    xent_sums partial[REEL_LANES];
-    memset(partial, 0, sizeof partial);
-    if (job->across)
-        sums_across(exact, job, panel, rows, tiles, partial);
-    else
-        sums_along(exact, job, panel, rows, tiles, partial);
-    sums_join(exact, xent_wants_direction(job) ? XENT_SUMS : XENT_OTHERS_V, partial);
-    reel_xent_finish_rows(job, &partial[0], panel, rows);
 }
 
 void reel_xent_sum_rows(const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles)
 {
-    if (job->exact)
-        sums_rows(true, job, panel, rows, tiles);
+    xent_sums partial[REEL_LANES];
+    memset(partial, 0, sizeof partial);
+    if (job->across)
+        sums_across(job, panel, rows, tiles, partial);
     else
-        sums_rows(false, job, panel, rows, tiles);
+        sums_along(job, panel, rows, tiles, partial);
+    sums_join(xent_wants_direction(job) ? XENT_SUMS : XENT_OTHERS_V, partial);
+    reel_xent_finish_rows(job, &partial[0], panel, rows);
 }

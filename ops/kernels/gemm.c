@@ -16,6 +16,7 @@
  * layout of A, B and C, nor a cut through C, nor the number of threads shows in a result.
  */
 #include "ops/kernels/gemm.h"
+#include "core/cpu.h"
 #include "ops/kernels/micro.h"
 
 #include <stdalign.h>
@@ -225,14 +226,12 @@ static void gemm_guard_forks(void)
 static int gemm_architecture(void)
 {
 #if defined(__x86_64__) && defined(BLIS_CONFIG_SKX) && defined(BLIS_CONFIG_HASWELL)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        return BLIS_ARCH_SKX;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return BLIS_ARCH_HASWELL;
-#endif
+    const int architecture[] = {[REEL_CPU_BASELINE] = -1, [REEL_CPU_AVX2] = BLIS_ARCH_HASWELL,
+                                [REEL_CPU_AVX512] = BLIS_ARCH_SKX};
+    return architecture[reel_cpu_detect()];
+#else
     return -1;
+#endif
 }
 
 /* BLIS reads the variable once, when it starts, and has no other way to be told. */
