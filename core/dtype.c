@@ -215,11 +215,11 @@ void reel_convert_strided(reel_dtype to, void *dst, int64_t dst_stride, reel_dty
                           int64_t src_stride, int64_t count)
 {
     dtype_loop *loop = dtype_loops[dtype_index(to)][dtype_index(from)];
-    if (count <= 0 || reel_dtype_size(to) == 0 || reel_dtype_size(from) == 0)
+    if (count <= 0)
         return;
     if (loop != NULL)
         loop(dst, dst_stride, src, src_stride, count);
-    else
+    else if (reel_dtype_size(to) != 0 && reel_dtype_size(from) != 0)
         dtype_by_way(to, dst, dst_stride, from, src, src_stride, count);
 }
 

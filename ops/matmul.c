@@ -26,7 +26,6 @@ struct matmul_operand {
     int64_t     batch[REEL_MAX_RANK];               /* ... of the leading dimensions; 0: stretched */
 };
 
-typedef void (*matmul_kernel)(const reel_skinny *product);
 
 struct matmul_run {
     reel_shape            leading;                  /* of y                                        */
@@ -35,7 +34,7 @@ struct matmul_run {
     char                 *y;
     bool                  wide;                     /* f64, else f32                               */
     bool                  bytes;                    /* a is read as u8                             */
-    matmul_kernel         skinny;                   /* NULL: gemm.h                                */
+    reel_skinny_kernel    skinny;                   /* NULL: gemm.h                                */
     reel_cpu_level        cpu;
     bool                  failed;
 };
@@ -46,28 +45,29 @@ static reel_dtype matmul_works_in(reel_dtype dtype)
 }
 
 /* Where there is but one level, it is the baseline's. */
-static matmul_kernel matmul_skinny_kernel(reel_cpu_level cpu)
+static reel_skinny_kernel matmul_level(reel_cpu_level cpu)
 {
 #ifdef __x86_64__
-    static const matmul_kernel kernel[] = {[REEL_CPU_BASELINE] = reel_skinny_product_baseline,
-                                           [REEL_CPU_AVX2] = reel_skinny_product_avx2,
-                                           [REEL_CPU_AVX512] = reel_skinny_product_avx512};
-    return kernel[cpu];
+    return cpu == REEL_CPU_AVX512 ? reel_skinny_product_avx512
+           : cpu == REEL_CPU_AVX2 ? reel_skinny_product_avx2
+                                  : reel_skinny_product_baseline;
 #else
     (void)cpu;
     return reel_skinny_product_baseline;
 #endif
 }
 
-/* Whether a meets so few columns that it is best read where it lies, bytes or numbers. */
-static bool matmul_is_skinny(const reel_array *b)
+/* Where a meets so few columns that it is best read where it lies, bytes or numbers; else NULL. */
+static reel_skinny_kernel matmul_skinny(const reel_call *call)
 {
-    return b->shape[b->rank - 2] > 0 && b->shape[b->rank - 1] <= REEL_SKINNY_MOST;
+    const reel_array *b = &call->in[1];
+    bool few = b->shape[b->rank - 2] > 0 && b->shape[b->rank - 1] <= REEL_SKINNY_MOST;
+    return few ? matmul_level(call->tape->cpu) : NULL;
 }
 
-static bool matmul_reads_bytes(const reel_array *a, const reel_array *b)
+static bool matmul_reads_bytes(const reel_call *call)
 {
-    return a->dtype == REEL_U8 && b->dtype != REEL_F64 && matmul_is_skinny(b);
+    return call->in[0].dtype == REEL_U8 && call->in[1].dtype != REEL_F64 && matmul_skinny(call);
 }
 
 /* Of an operand's or the result's copy in the dtype of the arithmetic, in bytes; 0 where it needs none. */
@@ -98,7 +98,7 @@ static bool matmul_shape(reel_call *call, reel_output *out)
         return reel_call_error(call, "the result has too many elements");
     reel_dtype works_in = matmul_works_in(b->dtype);
     call->scratch_bytes = matmul_room(b->dtype, works_in, b->count) + matmul_room(b->dtype, works_in, count);
-    if (!matmul_reads_bytes(a, b))
+    if (!matmul_reads_bytes(call))
         call->scratch_bytes += matmul_room(a->dtype, works_in, a->count);
     return true;
 }
@@ -228,12 +228,11 @@ static bool matmul_forward(const reel_call *call)
         .leading = leading, .wide = y->dtype == REEL_F64, .cpu = call->tape->cpu,
         .m = y->shape[y->rank - 2], .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1],
     };
-    r.bytes = matmul_reads_bytes(a, b);
+    r.bytes = matmul_reads_bytes(call);
     r.a = matmul_operand(a, r.bytes ? REEL_U8 : works_in, &leading, &scratch);
     r.b = matmul_operand(b, works_in, &leading, &scratch);
     r.y = y->dtype == works_in ? y->data : scratch;
-    if (matmul_is_skinny(b))
-        r.skinny = matmul_skinny_kernel(call->tape->cpu);
+    r.skinny = matmul_skinny(call);
     matmul_join(&r);
     matmul_divide(call, &r, y->count / r.n);
     if (r.failed)

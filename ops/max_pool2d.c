@@ -57,7 +57,7 @@ static bool max_pool_shape(reel_call *call, reel_output *out)
         const TYPE *restrict from, int32_t start, int32_t step, int32_t count, TYPE *restrict best,  \
         int32_t *restrict places)                                                                    \
     {                                                                                                \
-        _Pragma("omp simd")                                                                          \
+        REEL_LONG_VECTORS_##TYPE                                                                     \
         for (int32_t i = 0; i < count; i++) {                                                        \
             TYPE x = from[i * step], old = best[i];                                                  \
             int32_t place = start + i * step, old_place = places[i];                                 \

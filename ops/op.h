@@ -42,6 +42,9 @@ void reel_view_output(const reel_call *call, reel_output *out);
 #define REEL_VECTORS_int32_t
 #define REEL_VECTORS_int64_t
 #define REEL_VECTORS_uint8_t
+/* Loops of many operations make vectors of f32 alone: those of two f64 take more room than they are worth. */
+#define REEL_LONG_VECTORS_float  REEL_VECTORS_float
+#define REEL_LONG_VECTORS_double
 #define REEL_ALIGNED_float  __attribute__((aligned(32)))
 #define REEL_ALIGNED_double __attribute__((aligned(32)))
 #define REEL_ALIGNED_int32_t

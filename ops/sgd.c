@@ -34,7 +34,7 @@ static void sgd_numbers(const void *attributes, double rate, double step, double
         const TYPE *g = x[1];                                                                        \
         TYPE rate = (TYPE)number[SGD_RATE], keep = (TYPE)number[SGD_KEEP];                           \
         TYPE decay = (TYPE)number[SGD_DECAY], momentum = (TYPE)number[SGD_MOMENTUM];                 \
-        _Pragma("omp simd")                                                                          \
+        REEL_LONG_VECTORS_##TYPE                                                                     \
         for (int64_t i = 0; i < n; i++) {                                                            \
             TYPE step = decay != 0 ? g[i] + decay * w[i] : g[i];                                     \
             if (moves) {                                                                             \

@@ -1,6 +1,8 @@
 /* The second half of the kernel: the results that come one a class. */
 #include "ops/kernels/cross_entropy_formulas.h"
 
+#if XENT_TILES
+
 REEL_INLINE void classes_tile(bool exact, const reel_xent_job *job, const xent_rows *rows, int groups,
                               xent_tiles *tiles)
 {
@@ -36,3 +38,5 @@ void reel_xent_write_classes(const reel_xent_job *job, const reel_xent_panel *pa
             classes_row(false, job, panel, row, job->across ? rows : &alone, tiles);
     }
 }
+
+#endif

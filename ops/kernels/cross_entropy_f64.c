@@ -2,6 +2,8 @@
  * cross_entropy_f64.h tells where the numbers lie. */
 #include "ops/kernels/cross_entropy_f64.h"
 
+#if XENT_DIRECT
+
 /* All but e. */
 REEL_INLINE xent_class f64_class(const reel_xent_job *job, const xent_f64_groups *at, int64_t group, int i)
 {
@@ -98,3 +100,5 @@ void reel_xent_f64_write(const reel_xent_job *job, const xent_f64_groups *at, co
             reel_store((whole ? at->in.out + group * REEL_LANES : at->last.out) + i, xent_result(true, job, rows, i, &c));
         }
 }
+
+#endif

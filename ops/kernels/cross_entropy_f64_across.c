@@ -2,6 +2,8 @@
  * cross_entropy_f64.h tells which rows. */
 #include "ops/kernels/cross_entropy_f64.h"
 
+#if XENT_DIRECT
+
 /* Eight rows turned: the rows' numbers of one class side by side. */
 typedef struct turned_columns {
     double number[REEL_XENT_FEW * REEL_LANES];
@@ -72,3 +74,5 @@ bool reel_xent_f64_across(const reel_xent_job *job, reel_xent_panel *panel)
     }
     return true;
 }
+
+#endif

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#if XENT_DIRECT
+
 /* The last classes of a row, fewer than eight, filled up: with a tie, which is counted off again, that has no
  * label. */
 typedef struct f64_end {
@@ -125,3 +127,5 @@ bool reel_xent_f64_along(const reel_xent_job *job, reel_xent_panel *panel)
         f64_write_rows(job, panel, &rows, &kept);
     return true;
 }
+
+#endif

@@ -11,6 +11,22 @@ void reel_xent_row_alone(const xent_rows *rows, int row, xent_rows *alone)
             to[member * REEL_LANES + (size_t)lane] = from[member * REEL_LANES + (size_t)row];
 }
 
+#if XENT_TILES
+void reel_xent_tiled_rows(const reel_xent_job *job, reel_xent_panel *panel)
+{
+    _Alignas(64) xent_rows rows = {.max = {0}};
+    _Alignas(64) xent_tiles tiles;
+    reel_xent_sum_rows(job, panel, &rows, &tiles);
+    if (job->array[REEL_XENT_OUT].data)
+        reel_xent_write_classes(job, panel, &rows, &tiles);
+}
+#define rows_through_tiles reel_xent_tiled_rows
+#else
+void reel_xent_tiled_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
+#define rows_through_tiles reel_xent_tiled_rows_avx2
+#endif
+
+#if XENT_DIRECT
 /* See cross_entropy_f64.h. */
 static bool rows_are_direct(const reel_xent_job *job, const reel_xent_panel *panel)
 {
@@ -24,11 +40,13 @@ static bool rows_are_direct(const reel_xent_job *job, const reel_xent_panel *pan
 
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel)
 {
-    if (rows_are_direct(job, panel) && (job->across ? reel_xent_f64_across(job, panel) : reel_xent_f64_along(job, panel)))
-        return;
-    _Alignas(64) xent_rows rows = {.max = {0}};
-    _Alignas(64) xent_tiles tiles;
-    reel_xent_sum_rows(job, panel, &rows, &tiles);
-    if (job->array[REEL_XENT_OUT].data)
-        reel_xent_write_classes(job, panel, &rows, &tiles);
+    if (!rows_are_direct(job, panel) ||
+        !(job->across ? reel_xent_f64_across(job, panel) : reel_xent_f64_along(job, panel)))
+        rows_through_tiles(job, panel);
 }
+#else
+void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel)
+{
+    rows_through_tiles(job, panel);
+}
+#endif

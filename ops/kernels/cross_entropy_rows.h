@@ -23,6 +23,7 @@
 #ifdef REEL_LEVEL
 #define reel_xent_rows           REEL_AT_LEVEL(reel_xent_rows)
 #define reel_xent_f32_rows       REEL_AT_LEVEL(reel_xent_f32_rows)
+#define reel_xent_tiled_rows     REEL_AT_LEVEL(reel_xent_tiled_rows)
 #define reel_xent_row_alone      REEL_AT_LEVEL(reel_xent_row_alone)
 #define reel_xent_fill_tiles     REEL_AT_LEVEL(reel_xent_fill_tiles)
 #define reel_xent_sum_rows       REEL_AT_LEVEL(reel_xent_sum_rows)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#if XENT_TILES
+
 static const double sums_huge = 0x1p900, sums_shrink = 0x1p-128;
 
 /* ---- A tile ------------------------------------------------------------------------------------ */
@@ -207,3 +209,5 @@ void reel_xent_sum_rows(const reel_xent_job *job, reel_xent_panel *panel, xent_r
     sums_join(xent_wants_direction(job) ? XENT_SUMS : XENT_OTHERS_V, partial);
     reel_xent_finish_rows(job, &partial[0], panel, rows);
 }
+
+#endif

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#if XENT_TILES
+
 /* Rows side by side in a tile, and the classes that one takes then. */
 static int tile_rows(const reel_xent_job *job)
 {
@@ -90,3 +92,5 @@ void reel_xent_load_labels(const reel_xent_job *job, const reel_xent_panel *pane
             tile[class * rows + r] = 1;
     }
 }
+
+#endif

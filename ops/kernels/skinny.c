@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#ifdef __OPTIMIZE_SIZE__
+const reel_skinny_kernel reel_skinny_product = NULL;
+#else
+
 #define SKINNY_JOIN_(name, real, source) name##_##real##_##source
 #define SKINNY_JOIN(name, real, source)  SKINNY_JOIN_(name, real, source)
 #define SKINNY(name)                     SKINNY_JOIN(name, SKINNY_REAL, SKINNY_SOURCE)
@@ -46,7 +50,7 @@ static inline int64_t skinny_smaller(int64_t a, int64_t b)
 #include "ops/kernels/skinny_rows.h"
 #include "ops/kernels/skinny_columns.h"
 
-void reel_skinny_product(const reel_skinny *p)
+static void skinny_product(const reel_skinny *p)
 {
     bool rows = p->a_row != 1;
     if (p->bytes)
@@ -56,3 +60,7 @@ void reel_skinny_product(const reel_skinny *p)
     else
         (rows ? skinny_rows_f32_f32 : skinny_columns_f32_f32)(p);
 }
+
+const reel_skinny_kernel reel_skinny_product = skinny_product;
+
+#endif
