@@ -210,13 +210,14 @@ class Amalgam:
                 ours = os.path.normpath(marker[1]) in files
             elif ours:
                 kept.append(line)
-        return {name for name in declared_names('\n'.join(kept)) if not name.endswith('_' + level)}
+        return declared_names('\n'.join(kept))
 
     def add_levels(self, levels, kernels):
         texts, files, names = self.gather(kernels)
         for level, features in levels:
             for kernel in kernels:
                 names |= self.names_at(level, ['-m' + feature for feature in features], kernel, files)
+        names = {name for name in names if not name.endswith(tuple('_' + level for level, _ in levels))}
         macros = sorted({macro for _, text in texts for macro in re.findall(r'^\s*#\s*define\s+(\w+)', text, re.M)})
         self.text += title('names that are there once a level')
         taken = set(re.findall(r'^\s*#\s*define\s+(\w+)', self.text, re.M))

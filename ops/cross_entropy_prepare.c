@@ -164,12 +164,12 @@ static bool prepare_is_direct(const reel_xent_job *job)
     return true;
 }
 
-/* All arrays are f32, and what is wanted can be had in it. */
+/* All arrays are f32 or halves, and what is wanted can be had in f32. */
 static bool prepare_is_f32(const reel_xent_job *job)
 {
     const unsigned others = REEL_XENT_DIRECTIONAL | REEL_XENT_MIXED;
     for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-        if (job->array[which].data && job->array[which].dtype != REEL_F32)
+        if (job->array[which].data && job->array[which].dtype == REEL_F64)
             return false;
     return job->labels_as_given && !(job->quantity & others);
 }

@@ -32,7 +32,7 @@ void reel_xent_write_classes(const reel_xent_job *job, const reel_xent_panel *pa
     for (int row = 0; row < (job->across ? 1 : panel->rows); row++) {
         if (!job->across)
             reel_xent_row_alone(rows, row, &alone);
-        if (job->exact)
+        if (xent_is_exact(job))
             classes_row(true, job, panel, row, job->across ? rows : &alone, tiles);
         else
             classes_row(false, job, panel, row, job->across ? rows : &alone, tiles);

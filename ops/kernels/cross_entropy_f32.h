@@ -1,4 +1,5 @@
-/* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way.
+/* Rows of f32, computed in sixteen lanes of f32: what most training programs have, and the fastest way. Rows of halves come
+ * the same way, widened to f32, and have their results rounded to halves.
  * cross_entropy_rows.h has the formulas. Exponentials are rounded to f32, as e of exp_f32.h, so that of the largest logit's
  * exponential e_m p = e / (e_m D). They come in a power of two as the unit, which goes with the row's first logit, since its
  * largest shows only when all have been read. Where the first is not ordinary or the largest turns out to lie too far above

@@ -1,4 +1,5 @@
-/* Sixteen rows of a few classes at a time, turned, so that each row has a lane. cross_entropy_f32.h tells the rest. */
+/* Sixteen rows of a few classes at a time, turned, so that each row has a lane. cross_entropy_f32.h tells the rest. Halves
+ * are widened on the way, and results rounded to them. */
 #include "ops/kernels/cross_entropy_f32.h"
 #include "core/dtype.h"
 
@@ -56,29 +57,60 @@ REEL_INLINE void across_fetch(const float *array, const int64_t row[REEL_LANES_F
             __builtin_prefetch(next + class * REEL_LANES_F32);
 }
 
+/* All sixteen rows between memory of f32 and the room. */
+static void across_turn_rows(const reel_xent_job *job, enum reel_xent_operand which, const int64_t row[REEL_LANES_F32],
+                             float *groups, bool back)
+{
+    float *array = job->array[which].data;
+    across_fetch(array, row, job->classes, back);
+    if (back)
+        across_put_rows(array, row, job->classes, groups);
+    else
+        across_take_rows(array, row, job->classes, groups);
+}
+
+/* ... and memory of halves, by way of the rows as f32 side by side. */
+static void across_turn_halves(const reel_xent_job *job, enum reel_xent_operand which, const int64_t row[REEL_LANES_F32],
+                               float *groups, bool back)
+{
+    float wide[REEL_LANES_F32 * REEL_XENT_FEW];
+    int64_t wide_row[REEL_LANES_F32];
+    uint16_t *array = job->array[which].data;
+    const reel_dtype dtype = job->array[which].dtype;
+    for (int r = 0; r < REEL_LANES_F32; r++)
+        wide_row[r] = r * job->classes;
+    if (back)
+        across_put_rows(wide, wide_row, job->classes, groups);
+    for (int r = 0; r < REEL_LANES_F32; r++)
+        if (back)
+            reel_convert(dtype, array + row[r], REEL_F32, wide + wide_row[r], job->classes);
+        else
+            reel_convert(REEL_F32, wide + wide_row[r], dtype, array + row[r], job->classes);
+    if (!back)
+        across_take_rows(wide, wide_row, job->classes, groups);
+}
+
 /* From memory into the room, or back. */
 static void across_turn(const reel_xent_job *job, const reel_xent_panel panel[2], enum reel_xent_operand which,
                         float *groups, bool back)
 {
-    const int64_t step = job->array[which].step;
-    float *array = job->array[which].data;
+    const reel_dtype dtype = job->array[which].dtype;
+    const int64_t step = job->array[which].step, size = (int64_t)reel_dtype_size(dtype);
     int64_t row[REEL_LANES_F32];
     for (int p = 0; p < 2; p++)
         memcpy(row + p * REEL_XENT_ROWS, panel[p].row[which], sizeof panel[p].row[which]);
     const int rows = back ? panel[0].rows + panel[1].rows : REEL_LANES_F32;
-    if (step == 1 && rows == REEL_LANES_F32 && job->classes >= 4) {
-        across_fetch(array, row, job->classes, back);
-        if (back)
-            across_put_rows(array, row, job->classes, groups);
-        else
-            across_take_rows(array, row, job->classes, groups);
+    if (step == 1 && rows == REEL_LANES_F32 && job->classes >= 4 && (dtype == REEL_F32 || !XENT_ONE_WAY)) {
+        (dtype == REEL_F32 ? across_turn_rows : across_turn_halves)(job, which, row, groups, back);
         return;
     }
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
+        char *there = (char *)job->array[which].data + row[r] * size;
         if (back)
-            reel_convert_strided(REEL_F32, array + row[r], step, REEL_F32, groups + r, REEL_LANES_F32, job->classes);
+            reel_convert_strided(dtype, there, step, REEL_F32, groups + r, REEL_LANES_F32, job->classes);
         else
-            reel_convert_strided(REEL_F32, groups + r, REEL_LANES_F32, REEL_F32, array + row[r], step, job->classes);
+            reel_convert_strided(REEL_F32, groups + r, REEL_LANES_F32, dtype, there, step, job->classes);
+    }
 }
 
 /* Into the room; NULL where there is no such operand. */

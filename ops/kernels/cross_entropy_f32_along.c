@@ -1,6 +1,7 @@
 /* Rows one by one, with sixteen classes in the lanes. cross_entropy_f32.h tells the rest.
  *
- * Classes that lie apart are gathered: eight rows together, as their numbers are neighbours in memory then. */
+ * Classes that lie apart are gathered: eight rows together, as their numbers are neighbours in memory then. Halves are
+ * widened in the same room, and results rounded to them on their way back. */
 #include "ops/kernels/cross_entropy_f32.h"
 #include "ops/kernels/cross_entropy_formulas.h"
 #include "core/dtype.h"
@@ -74,16 +75,17 @@ static int along_counting(const along_panel *at, int row)
 static void along_start(along_panel *at)
 {
     for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-        if (at->job->array[which].step == 1)
+        if (at->job->array[which].step == 1 && at->job->array[which].dtype == REEL_F32)
             at->in_place[which] = at->job->array[which].data;
-    at->apart = !at->in_place[REEL_XENT_LOGITS];
+    at->apart = at->job->array[REEL_XENT_LOGITS].step != 1;
     at->label_out = xent_f32_label_out(at->job);
 }
 
 /* Where a row's class lies in memory. */
-static float *along_array(const along_panel *at, int which, int row, int64_t class)
+static char *along_array(const along_panel *at, int which, int row, int64_t class)
 {
-    return (float *)at->job->array[which].data + at->panel->row[which][row] + class * at->job->array[which].step;
+    const int64_t element = at->panel->row[which][row] + class * at->job->array[which].step;
+    return (char *)at->job->array[which].data + element * (int64_t)reel_dtype_size(at->job->array[which].dtype);
 }
 
 static float *along_place(const along_panel *at, float *room, int row)
@@ -91,19 +93,21 @@ static float *along_place(const along_panel *at, float *room, int row)
     return at->apart ? room + row * ALONG_PLACE : room;
 }
 
-/* From memory into the room, or back: all rows in hand, sixteen classes of each in turn. */
+/* From memory into the room, or back: all rows in hand, of several sixteen classes each in turn. */
 static void along_copy(const along_panel *at, int which, along_stretch s, float *room, bool back)
 {
     const int64_t step = at->job->array[which].step;
-    for (int k = 0; k < s.count; k += REEL_LANES_F32)
+    const reel_dtype dtype = at->job->array[which].dtype;
+    const int most = at->apart ? REEL_LANES_F32 : s.count;
+    for (int k = 0; k < s.count; k += most)
         for (ALONG_EACH_ROW(row, at)) {
-            int count = s.count - k < REEL_LANES_F32 ? s.count - k : REEL_LANES_F32;
+            int count = s.count - k < most ? s.count - k : most;
             float *near = along_place(at, room, row) + k;
-            float *far = along_array(at, which, row, s.first + k);
+            char *far = along_array(at, which, row, s.first + k);
             if (back)
-                reel_convert_strided(REEL_F32, far, step, REEL_F32, near, 1, count);
+                reel_convert_strided(dtype, far, step, REEL_F32, near, 1, count);
             else
-                reel_convert_strided(REEL_F32, near, 1, REEL_F32, far, step, count);
+                reel_convert_strided(REEL_F32, near, 1, dtype, far, step, count);
         }
 }
 
@@ -114,9 +118,11 @@ static void along_gather(const along_panel *at, int which, along_stretch s, floa
         along_copy(at, which, s, room, false);
 }
 
-static void along_gather_all(const along_panel *at, along_stretch s)
+/* The logits where they are wanted, and the others. */
+static void along_gather_all(const along_panel *at, along_stretch s, bool logits)
 {
-    along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
+    if (logits)
+        along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
     along_gather(at, REEL_XENT_LABELS, s, at->room->y);
     along_gather(at, REEL_XENT_DIRECTION, s, at->room->v);
 }
@@ -174,7 +180,8 @@ static void along_choose_references(along_panel *at)
 {
     bool ordinary = true;
     for (ALONG_EACH_ROW(row, at)) {
-        at->largest.reference[row] = *along_array(at, REEL_XENT_LOGITS, row, 0);
+        reel_convert(REEL_F32, &at->largest.reference[row], at->job->array[REEL_XENT_LOGITS].dtype,
+                     along_array(at, REEL_XENT_LOGITS, row, 0), 1);
         ordinary = ordinary && fabsf(at->largest.reference[row]) < REEL_EXP_F32_ORDINARY;
     }
     if (!ordinary)
@@ -248,7 +255,7 @@ static bool along_sum_rows(along_panel *at, xent_f32_sums *sums)
         along_spread(at->largest.reference[row], max[row]);
     }
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
-        along_gather_all(at, s);
+        along_gather_all(at, s, true);
         for (ALONG_EACH_ROW(row, at)) {
             along_add_stretch(at, row, s, max[row], &lanes[row], sums);
             at->largest.max[row] = reel_largest_f32(max[row]);
@@ -310,11 +317,12 @@ static void along_put_back(const along_panel *at, along_stretch s)
 
 static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, const float at_label[REEL_LANES_F32])
 {
+    const bool logits = !at->kept || xent_wants(at->job, REEL_XENT_LABEL_GRADIENT);
     _Alignas(64) xent_f32_rows alone[REEL_XENT_ROWS];
     for (ALONG_EACH_ROW(row, at))
         reel_xent_f32_row_alone(lanes, row, &alone[row]);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
-        along_gather_all(at, s);
+        along_gather_all(at, s, logits);
         for (ALONG_EACH_ROW(row, at))
             along_write_stretch(at, row, s, &alone[row], at_label[row]);
         along_put_back(at, s);
@@ -327,8 +335,8 @@ static REEL_RARE void along_fill(const along_panel *at, enum reel_xent_operand w
     for (int row = 0; row < at->panel->rows && at->job->array[which].data; row++) {
         const float filling = xent_f32_instead(at->panel->fate[row]);
         if (at->panel->fate[row] != REEL_XENT_COUNTS)
-            reel_convert_strided(REEL_F32, along_array(at, which, row, 0), at->job->array[which].step, REEL_F32, &filling, 0,
-                                 at->job->classes);
+            reel_convert_strided(at->job->array[which].dtype, along_array(at, which, row, 0), at->job->array[which].step,
+                                 REEL_F32, &filling, 0, at->job->classes);
     }
 }
 

@@ -2,7 +2,7 @@
  * cross_entropy_f64.h tells where the numbers lie. */
 #include "ops/kernels/cross_entropy_f64.h"
 
-#if XENT_DIRECT
+#if !XENT_ONE_WAY
 
 /* All but e. */
 REEL_INLINE xent_class f64_class(const reel_xent_job *job, const xent_f64_groups *at, int64_t group, int i)

@@ -2,7 +2,7 @@
  * cross_entropy_f64.h tells which rows. */
 #include "ops/kernels/cross_entropy_f64.h"
 
-#if XENT_DIRECT
+#if !XENT_ONE_WAY
 
 /* Eight rows turned: the rows' numbers of one class side by side. */
 typedef struct turned_columns {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#if XENT_DIRECT
+#if !XENT_ONE_WAY
 
 /* The last classes of a row, fewer than eight, filled up: with a tie, which is counted off again, that has no
  * label. */

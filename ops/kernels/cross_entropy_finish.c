@@ -70,7 +70,7 @@ REEL_INLINE void finish_slope(reel_vector unit, int i, reel_pair total, reel_pai
 
 REEL_INLINE void finish_rows(const reel_xent_job *job, const xent_sums *sums, int i, reel_xent_panel *panel, xent_rows *rows)
 {
-    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(job->exact)), one = reel_vector_of(1);
+    const reel_vector unit = reel_vector_of(REEL_EXP_UNIT(xent_is_exact(job))), one = reel_vector_of(1);
     reel_pair u = xent_at(true, panel->upstream[0], panel->upstream[1], i);
     reel_pair more_ties = reel_pair_of((reel_load(sums->of[XENT_TIES].hi + i) - one) / unit);
     reel_pair x = reel_pair_add(true, FINISH_SUM(sums, XENT_OTHERS, i), more_ties);

@@ -22,11 +22,10 @@ void reel_xent_tiled_rows(const reel_xent_job *job, reel_xent_panel *panel)
 }
 #define rows_through_tiles reel_xent_tiled_rows
 #else
-void reel_xent_tiled_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
 #define rows_through_tiles reel_xent_tiled_rows_avx2
 #endif
 
-#if XENT_DIRECT
+#if !XENT_ONE_WAY
 /* See cross_entropy_f64.h. */
 static bool rows_are_direct(const reel_xent_job *job, const reel_xent_panel *panel)
 {

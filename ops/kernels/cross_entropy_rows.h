@@ -134,4 +134,7 @@ void reel_xent_f32_rows_avx2(const reel_xent_job *job, reel_xent_panel panel[]);
 void reel_xent_f32_rows_avx512(const reel_xent_job *job, reel_xent_panel panel[]);
 #endif
 
+/* AVX2's way through tiles, which AVX-512 goes, too. */
+void reel_xent_tiled_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
+
 #endif

@@ -100,6 +100,11 @@ static inline bool xent_wants(const reel_xent_job *job, unsigned quantities)
     return (job->quantity & quantities) != 0;
 }
 
+static inline bool xent_is_exact(const reel_xent_job *job)
+{
+    return XENT_ONE_WAY || job->exact;
+}
+
 static inline bool xent_wants_labels(const reel_xent_job *job)
 {
     return xent_wants(job, REEL_XENT_LOSS | REEL_XENT_GRADIENT | REEL_XENT_DIRECTIONAL) ||

@@ -53,7 +53,7 @@ static void sums_fill(const reel_xent_job *job, const reel_xent_panel *panel, co
                       reel_xent_place place, bool with_e, xent_tiles *tiles)
 {
     reel_xent_load(job, panel, REEL_XENT_LOGITS, place, rows->max[0], tiles->z);
-    if (with_e && job->exact)
+    if (with_e && xent_is_exact(job))
         sums_exponentials(true, rows, place.groups, tiles);
     else if (with_e)
         sums_exponentials(false, rows, place.groups, tiles);
@@ -64,7 +64,7 @@ static void sums_fill(const reel_xent_job *job, const reel_xent_panel *panel, co
     if (!xent_wants_labels(job))
         return;
     reel_xent_load_labels(job, panel, place, tiles->y.hi);
-    if (job->exact || !job->labels_as_given)
+    if (xent_is_exact(job) || !job->labels_as_given)
         sums_use_labels(job, place.groups, tiles);
 }
 
@@ -98,7 +98,7 @@ static void sums_of_row(const reel_xent_job *job, const reel_xent_panel *panel, 
     reel_xent_place place = reel_xent_first(job, row);
     do {
         sums_fill(job, panel, rows, place, true, tiles);
-        if (job->exact)
+        if (xent_is_exact(job))
             sums_of_tile(true, job, rows, place.groups, tiles, sums);
         else
             sums_of_tile(false, job, rows, place.groups, tiles, sums);

@@ -9,13 +9,13 @@
 #include "ops/kernels/cross_entropy_rows.h"
 
 /* What a level has no way of its own for, so that the library stays small. AVX-512 goes through tiles as AVX2 does, with
- * the same bits: halves take 1.1 to 1.2 times as long. A level that is built for size, as the baseline is on x86-64, takes
- * rows of f64 through tiles, too: up to twice as long, on CPUs without AVX2. */
+ * the same bits. A level that is built for size, as the baseline is on x86-64 for CPUs without AVX2, has one way for each
+ * thing: it takes rows of f64 through tiles, too, and computes all that goes there as it does f64. */
 #define XENT_TILES (REEL_AT_LEVEL(REEL_BYTES) != 64)
 #ifdef __OPTIMIZE_SIZE__
-#define XENT_DIRECT 0
+#define XENT_ONE_WAY 1
 #else
-#define XENT_DIRECT 1
+#define XENT_ONE_WAY 0
 #endif
 
 enum { REEL_XENT_TILE = 256 };
