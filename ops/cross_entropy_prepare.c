@@ -164,10 +164,12 @@ static bool prepare_is_direct(const reel_xent_job *job)
     return true;
 }
 
-/* All arrays are f32 or halves, and what is wanted can be had in f32. */
+/* All arrays are f32 or halves, and what is wanted can be had in f32. (A confident row's second derivative at the largest
+ * logit could be had in bf16, but comes to 0 in f32.) */
 static bool prepare_is_f32(const reel_xent_job *job)
 {
-    const unsigned others = REEL_XENT_DIRECTIONAL | REEL_XENT_MIXED;
+    const bool halves = job->array[REEL_XENT_LOGITS].dtype != REEL_F32;
+    const unsigned others = REEL_XENT_DIRECTIONAL | REEL_XENT_MIXED | (halves ? REEL_XENT_SECOND : 0);
     for (int which = 0; which < REEL_XENT_OPERANDS; which++)
         if (job->array[which].data && job->array[which].dtype == REEL_F64)
             return false;

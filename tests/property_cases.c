@@ -252,8 +252,7 @@ static property_placing property_draw_placing(property_random *random, reel_shap
 static double *property_draw_upstream(property_random *random, const property_case *c)
 {
     const reel_shape shape = c->ask.reduction == REEL_REDUCTION_NONE ? c->rows : (reel_shape){.rank = 0};
-    const bool roomy = c->dtype == REEL_F32 || c->dtype == REEL_F64;
-    const double unit = roomy && property_chance(random, 0.3) ? ldexp(1, -(int)property_below(random, 60)) : 1;
+    const double unit = c->dtype != REEL_F16 && property_chance(random, 0.3) ? ldexp(1, -(int)property_below(random, 60)) : 1;
     double *upstream = property_numbers(random, c, shape, 0.5, 2);
     for (int64_t i = 0; i < reel_truth_count(shape); i++)
         upstream[i] *= unit;

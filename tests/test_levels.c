@@ -136,13 +136,14 @@ END_TEST
 /* Rows whose classes lie side by side are read straight from memory, others through tiles. */
 START_TEST(levels_give_rows_the_same_bits_wherever_they_lie)
 {
+    static const reel_dtype dtypes[] = {REEL_F32, REEL_F64, REEL_F16, REEL_BF16};
     static const int size[][2] = {{1, 1}, {3, 10}, {9, 17}, {40, 3}, {2, 1000}, {17, 64}, {17, 65}, {1, 3000},
                                  {9, 1000}, {1, 8193}, {3, 8207}};
     for (int level = 0; level <= (int)reel_cpu_detect(); level++)
         for (size_t i = 0; i < sizeof size / sizeof *size; i++)
-            for (int d = 0; d < 2; d++) {
+            for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
                 static struct levels_answer along, across;
-                reel_dtype dtype = d ? REEL_F64 : REEL_F32;
+                reel_dtype dtype = dtypes[d];
                 levels_lie_turned = false;
                 levels_run((reel_cpu_level)level, dtype, size[i][0], size[i][1], 1, 5, &along);
                 levels_lie_turned = true;

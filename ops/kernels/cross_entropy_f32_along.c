@@ -20,7 +20,7 @@ typedef struct along_stretch {
 } along_stretch;
 
 /* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight; and for the exponentials, of
- * whole rows where they fit. Those of a row that is too long for that are kept where its results will be. */
+ * whole rows where they fit. Those of a row that is too long for that are kept where its results will be, if they are f32. */
 typedef struct along_room {
     float z[ALONG_ROOM], y[ALONG_ROOM], v[ALONG_ROOM], out[ALONG_ROOM], label_out[ALONG_ROOM];
     float e[REEL_XENT_KEPT_F32];
@@ -31,7 +31,7 @@ typedef struct along_panel {
     const reel_xent_job   *job;
     const reel_xent_panel *panel;
     int                    first, end;              /* the rows in hand                            */
-    float                 *in_place[REEL_XENT_OPERANDS];    /* arrays that can be used as they lie: classes side by side */
+    float                 *in_place[REEL_XENT_OPERANDS];    /* arrays that can be used as they lie: f32 side by side */
     int                    label_out;               /* the gradient into the labels                */
     bool                   apart;                   /* the logits' classes do not lie side by side */
     bool                   kept;                    /* exponentials, from the sums for the results: in the room */
@@ -140,13 +140,13 @@ static xent_f32_groups along_operands(const along_panel *at, int row, along_stre
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
     int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
-    const int64_t next_row = at->apart ? 0 : at->job->classes;
+    const int64_t next_row = at->in_place[REEL_XENT_LOGITS] ? at->job->classes : 0;
     return (xent_f32_groups){.count = s.count, .e = at->kept_in_out ? out : at->room->e + kept,
                              .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                              .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                              .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
                              .label_out = along_floats(at, at->label_out, row, s, at->room->label_out),
-                             .ahead_z = next_row, .ahead_out = at->kept ? next_row : s.count, .is_long = !at->kept};
+                             .ahead_z = next_row, .ahead_out = at->kept || !next_row ? next_row : s.count, .is_long = !at->kept};
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------ */

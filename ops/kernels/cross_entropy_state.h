@@ -11,8 +11,8 @@
  *
  *     sum p v = v* + (sum of e^(z - m) (v - v*)) / D
  *
- * All of it is in f64, plain for the smaller dtypes. For f64 it is in pairs of doubles: the rounding error of
- * z - m is kept and comes in as a factor of the exponential, and sums, products and quotients carry their
+ * All of it is in f64, over the classes plain for the smaller dtypes. For f64 it is in pairs of doubles: the rounding error
+ * of z - m is kept and comes in as a factor of the exponential, and sums, products and quotients carry their
  * errors along. There the exponentials come in units of 2^-64, and rows whose logits nearly overflow are
  * shrunk, so that nothing on the way overflows or is lost that the result could show.
  */
