@@ -43,19 +43,6 @@ void reel_xent_f64_sum(const reel_xent_job *job, const xent_f64_groups *at, int6
     }
 }
 
-/* As trees, into the first. */
-static void f64_join(int lanes, xent_sums partial[REEL_LANES])
-{
-    for (int step = REEL_LANES / 2; step > 0; step /= 2)
-        for (int lane = 0; lane < step && lane + step < lanes; lane++)
-            for (int kind = 0; kind < XENT_SUMS; kind++)
-                for (REEL_EACH_VECTOR(i)) {
-                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
-                    reel_pair added = XENT_AT(true, from, i);
-                    XENT_PUT(true, to, i, reel_pair_add(true, XENT_AT(true, to, i), added));
-                }
-}
-
 /* Whether all sums of the rows are finite, and far from overflow: so was all that went into them. */
 static bool f64_is_ordinary(const xent_sums *sums, const xent_rows *rows)
 {
@@ -77,7 +64,7 @@ static bool f64_is_ordinary(const xent_sums *sums, const xent_rows *rows)
 bool reel_xent_f64_finish(const reel_xent_job *job, int lanes, xent_sums partial[REEL_LANES], reel_xent_panel *panel,
                           xent_rows *rows)
 {
-    f64_join(lanes, partial);
+    reel_xent_join(lanes, partial);
     if (!f64_is_ordinary(&partial[0], rows))
         return false;
     reel_xent_finish_rows(job, &partial[0], panel, rows);

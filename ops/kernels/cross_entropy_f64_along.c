@@ -79,19 +79,6 @@ static double f64_largest(const double *z, int64_t count)
     return largest;
 }
 
-/* The lanes of one row's sums become the partial sums of that row. */
-static void f64_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums partial[REEL_LANES], int row)
-{
-    int rest = (int)(job->classes % REEL_LANES);
-    for (int lane = rest ? rest : REEL_LANES; lane < REEL_LANES; lane++)
-        lanes->of[XENT_TIES].hi[lane] -= lanes->of[XENT_TIES].hi[lane] > 0;
-    for (int kind = 0; kind < XENT_SUMS; kind++)
-        for (int lane = 0; lane < REEL_LANES && xent_wants_sum(job, kind); lane++) {
-            partial[lane].of[kind].hi[row] = lanes->of[kind].hi[lane];
-            partial[lane].of[kind].lo[row] = lanes->of[kind].lo[lane];
-        }
-}
-
 static void f64_write_rows(const reel_xent_job *job, const reel_xent_panel *panel, const xent_rows *rows, f64_kept *kept)
 {
     xent_f64_groups at;
@@ -119,7 +106,7 @@ bool reel_xent_f64_along(const reel_xent_job *job, reel_xent_panel *panel)
         xent_f64_set_largest(&rows, row, max);
         f64_row(job, panel, row, max, &kept, &end, &at);
         reel_xent_f64_sum(job, &at, 0, 1, &lanes);
-        f64_spread(job, &lanes, partial, row);
+        reel_xent_spread(job, &lanes, partial, row);
     }
     if (!reel_xent_f64_finish(job, REEL_LANES, partial, panel, &rows))
         return false;

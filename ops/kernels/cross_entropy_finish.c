@@ -2,6 +2,34 @@
  * cross_entropy_state.h has the formulas. All of it is exact, for plain sums too: they are few. */
 #include "ops/kernels/cross_entropy_state.h"
 
+/* ---- Sums ------------------------------------------------------------------------------------------------ */
+
+void reel_xent_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums partial[REEL_LANES], int row)
+{
+    int rest = (int)(job->classes % REEL_LANES);
+    for (int lane = rest ? rest : REEL_LANES; lane < REEL_LANES; lane++)
+        lanes->of[XENT_TIES].hi[lane] -= lanes->of[XENT_TIES].hi[lane] > 0;
+    for (int lane = 0; lane < REEL_LANES; lane++)
+        for (int kind = 0; kind < XENT_SUMS; kind++) {
+            partial[lane].of[kind].hi[row] = lanes->of[kind].hi[lane];
+            partial[lane].of[kind].lo[row] = lanes->of[kind].lo[lane];
+        }
+}
+
+void reel_xent_join(int lanes, xent_sums partial[REEL_LANES])
+{
+    for (int step = REEL_LANES / 2; step > 0; step /= 2)
+        for (int lane = 0; lane < step && lane + step < lanes; lane++)
+            for (int kind = 0; kind < XENT_SUMS; kind++)
+                for (REEL_EACH_VECTOR(i)) {
+                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
+                    reel_pair added = XENT_AT(true, from, i);
+                    XENT_PUT(true, to, i, reel_pair_add(true, XENT_AT(true, to, i), added));
+                }
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------------------ */
+
 #define FINISH_SUM(sums, kind, i) XENT_AT(true, &(sums)->of[kind], i)
 
 /* sum p v = v* + mean, v* being the average of v over the ties */

@@ -28,6 +28,8 @@
 #define reel_xent_fill_tiles     REEL_AT_LEVEL(reel_xent_fill_tiles)
 #define reel_xent_sum_rows       REEL_AT_LEVEL(reel_xent_sum_rows)
 #define reel_xent_write_classes  REEL_AT_LEVEL(reel_xent_write_classes)
+#define reel_xent_spread         REEL_AT_LEVEL(reel_xent_spread)
+#define reel_xent_join           REEL_AT_LEVEL(reel_xent_join)
 #define reel_xent_finish_rows    REEL_AT_LEVEL(reel_xent_finish_rows)
 #define reel_xent_first          REEL_AT_LEVEL(reel_xent_first)
 #define reel_xent_next           REEL_AT_LEVEL(reel_xent_next)

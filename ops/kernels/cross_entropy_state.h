@@ -65,6 +65,13 @@ typedef struct xent_sums {
     xent_pairs of[XENT_SUMS];
 } xent_sums;
 
+/* The lanes of one row's sums become the partial sums of that row. What fills up the last group looked like ties, which are
+ * taken off again. */
+void reel_xent_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums partial[REEL_LANES], int row);
+
+/* So many partial sums of each row into the first of them, as a tree. */
+void reel_xent_join(int lanes, xent_sums partial[REEL_LANES]);
+
 /* From the sums to what each row needs, and to the results of one number a row. */
 void reel_xent_finish_rows(const reel_xent_job *job, const xent_sums *sums, reel_xent_panel *panel,
                            xent_rows *rows);

@@ -155,20 +155,6 @@ static void sums_across(const reel_xent_job *job, const reel_xent_panel *panel, 
     sums_of_row(job, panel, 0, rows, tiles, partial);
 }
 
-/* The lanes of one row's sums become the partial sums of that row. What fills up the last group looked like
- * ties, which are taken off again. */
-static void sums_spread(const reel_xent_job *job, xent_sums *lanes, xent_sums partial[REEL_LANES], int row)
-{
-    int rest = (int)(job->classes % REEL_LANES);
-    for (int lane = rest ? rest : REEL_LANES; lane < REEL_LANES; lane++)
-        lanes->of[XENT_TIES].hi[lane] -= lanes->of[XENT_TIES].hi[lane] > 0;
-    for (int lane = 0; lane < REEL_LANES; lane++)
-        for (int kind = 0; kind < XENT_SUMS; kind++) {
-            partial[lane].of[kind].hi[row] = lanes->of[kind].hi[lane];
-            partial[lane].of[kind].lo[row] = lanes->of[kind].lo[lane];
-        }
-}
-
 static void sums_along(const reel_xent_job *job, const reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles,
                        xent_sums partial[REEL_LANES])
 {
@@ -181,21 +167,8 @@ static void sums_along(const reel_xent_job *job, const reel_xent_panel *panel, x
         sums_set_largest(rows, row, sums_largest_of(max), sums_largest_of(size));
         reel_xent_row_alone(rows, row, &alone);
         sums_of_row(job, panel, row, &alone, tiles, &lanes);
-        sums_spread(job, &lanes, partial, row);
+        reel_xent_spread(job, &lanes, partial, row);
     }
-}
-
-/* Into the first of the eight partial sums of each row, as a tree. */
-static void sums_join(int kinds, xent_sums partial[REEL_LANES])
-{
-    for (int step = REEL_LANES / 2; step > 0; step /= 2)
-        for (int lane = 0; lane < step; lane++)
-            for (int kind = 0; kind < kinds; kind++)
-                for (REEL_EACH_VECTOR(i)) {
-                    xent_pairs *to = &partial[lane].of[kind], *from = &partial[lane + step].of[kind];
-                    reel_pair added = XENT_AT(true, from, i);
-                    XENT_PUT(true, to, i, reel_pair_add(true, XENT_AT(true, to, i), added));
-                }
 }
 
 void reel_xent_sum_rows(const reel_xent_job *job, reel_xent_panel *panel, xent_rows *rows, xent_tiles *tiles)
@@ -206,7 +179,7 @@ void reel_xent_sum_rows(const reel_xent_job *job, reel_xent_panel *panel, xent_r
         sums_across(job, panel, rows, tiles, partial);
     else
         sums_along(job, panel, rows, tiles, partial);
-    sums_join(xent_wants_direction(job) ? XENT_SUMS : XENT_OTHERS_V, partial);
+    reel_xent_join(REEL_LANES, partial);
     reel_xent_finish_rows(job, &partial[0], panel, rows);
 }
 
