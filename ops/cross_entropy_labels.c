@@ -19,17 +19,25 @@ reel_xent_label reel_xent_read_label(const reel_cross_entropy *attributes, const
     return (reel_xent_label){class, ignored ? REEL_XENT_OUT_OF_IT : REEL_XENT_SPOILT};
 }
 
+/* A number that is no class has its sign set, or else the rest to the last class has. */
+static bool label_any_beyond(const int32_t *restrict label, int64_t count, int64_t classes)
+{
+    const uint32_t last = classes > INT32_MAX ? INT32_MAX : (uint32_t)classes - 1;
+    uint32_t signs = 0;
+    #pragma omp simd reduction(|: signs)
+    for (int64_t i = 0; i < count; i++)
+        signs |= (uint32_t)label[i] | (last - (uint32_t)label[i]);
+    return signs >> 31;
+}
+
 static bool label_all_below(const reel_array *labels, const reel_walk *walk, int64_t classes)
 {
+    const int64_t step = walk->step[0];
+    if (labels->dtype == REEL_I32 && step == 1)
+        return !label_any_beyond((const int32_t *)labels->data + walk->offset[0], walk->length, classes);
     bool all = true;
-    const int32_t *i32 = (const int32_t *)labels->data + walk->offset[0];
-    const int64_t *i64 = (const int64_t *)labels->data + walk->offset[0];
-    if (labels->dtype == REEL_I32)
-        for (int64_t i = 0; i < walk->length; i++)
-            all &= (uint64_t)(int64_t)i32[i * walk->step[0]] < (uint64_t)classes;
-    else
-        for (int64_t i = 0; i < walk->length; i++)
-            all &= (uint64_t)i64[i * walk->step[0]] < (uint64_t)classes;
+    for (int64_t i = 0; i < walk->length; i++)
+        all &= (uint64_t)reel_xent_class_at(labels, walk->offset[0] + i * step) < (uint64_t)classes;
     return all;
 }
 

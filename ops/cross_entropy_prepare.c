@@ -223,18 +223,23 @@ static bool prepare_is_uniform(const reel_xent_run *run)
     return uniform;
 }
 
-/* Where there is but one level, it is the baseline's. */
-static reel_xent_kernel prepare_kernel(reel_cpu_level cpu, bool f32)
+/* For the CPU; where there is but one level, it is the baseline's. */
+static void prepare_kernel(reel_xent_run *run, reel_cpu_level cpu)
 {
 #ifdef __x86_64__
     static const reel_xent_kernel kernel[][2] = {
         [REEL_CPU_BASELINE] = {reel_xent_rows_baseline, reel_xent_f32_rows_baseline},
         [REEL_CPU_AVX2] = {reel_xent_rows_avx2, reel_xent_f32_rows_avx2},
         [REEL_CPU_AVX512] = {reel_xent_rows_avx512, reel_xent_f32_rows_avx512}};
-    return kernel[cpu][f32];
+    static const reel_xent_adder add[] = {[REEL_CPU_BASELINE] = reel_xent_add_values_baseline,
+                                          [REEL_CPU_AVX2] = reel_xent_add_values_avx2,
+                                          [REEL_CPU_AVX512] = reel_xent_add_values_avx512};
+    run->kernel = kernel[cpu][run->job.f32];
+    run->add = add[cpu];
 #else
     (void)cpu;
-    return f32 ? reel_xent_f32_rows_baseline : reel_xent_rows_baseline;
+    run->kernel = run->job.f32 ? reel_xent_f32_rows_baseline : reel_xent_rows_baseline;
+    run->add = reel_xent_add_values_baseline;
 #endif
 }
 
@@ -262,7 +267,7 @@ void reel_xent_prepare(reel_xent_run *run, const reel_call *call, const reel_xen
     run->job.f32 = prepare_is_f32(&run->job);
     run->job.across = run->job.f32 ? run->job.classes <= REEL_XENT_FEW : prepare_is_across(run);
     run->job.direct = prepare_is_direct(&run->job);
-    run->kernel = prepare_kernel(call->tape->cpu, run->job.f32);
+    prepare_kernel(run, call->tape->cpu);
     run->panels = run->job.f32 && run->job.across ? REEL_XENT_PANELS : 1;
     run->panel_rows = reel_xent_panel_rows(&run->job);
     run->all_count = !attributes->sparse || reel_xent_labels_all_count(attributes, run->array[REEL_XENT_INTEGERS],

@@ -55,12 +55,12 @@ static void run_read_labels(const reel_xent_run *run, int64_t first, reel_xent_p
     }
 }
 
-/* Of integer labels that all count, as they lie. */
+/* Of integer labels that all count, as they lie. Where there are no weights, no panel takes a row out. */
 static void run_take_labels(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
     const reel_array *labels = run->array[REEL_XENT_INTEGERS];
     const int64_t step = run->stride[REEL_XENT_INTEGERS][0];
-    for (int r = 0; r < REEL_XENT_ROWS; r++)
+    for (int r = 0; r < REEL_XENT_ROWS && !run->uniform; r++)
         panel->fate[r] = REEL_XENT_COUNTS;
     if (labels->dtype == REEL_I32 && step == 1 && panel->rows == REEL_XENT_ROWS) {
         const int32_t *restrict i32 = (const int32_t *)labels->data + first;
@@ -126,22 +126,7 @@ static void run_turn_to(const reel_xent_run *run, int64_t first, int64_t last, r
         run_set_upstream(run, first, panel);
 }
 
-/* The sum of rows r, r + 8, r + 16 ... of a block in lane r, and its corrections, which are worth nothing where the sum is
- * not finite. */
-typedef struct run_sums {
-    double sum[REEL_XENT_ROWS], rest[REEL_XENT_ROWS];
-} run_sums;
-
-static void run_add_values(const reel_xent_panel *panel, run_sums *sums)
-{
-    for (REEL_EACH_VECTOR(i)) {
-        reel_pair total = reel_pair_sum(true, reel_load(sums->sum + i), reel_load(panel->value[0] + i));
-        reel_store(sums->sum + i, total.hi);
-        reel_store(sums->rest + i, reel_load(sums->rest + i) + (total.lo + reel_load(panel->value[1] + i)));
-    }
-}
-
-static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_panel *panel, run_sums *sums)
+static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_panel *panel, reel_xent_total *total)
 {
     const bool plain = panel->whole && panel->late[0] == 1;
     for (int r = 0; r < REEL_XENT_ROWS && !plain; r++) {
@@ -153,7 +138,7 @@ static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_p
         }
     }
     if (run_reduces(run)) {
-        run_add_values(panel, sums);
+        run->add(panel, total);
         return;
     }
     const reel_array *out = run->by_row;
@@ -164,17 +149,17 @@ static void run_take_values(const reel_xent_run *run, int64_t first, reel_xent_p
 static void run_one_block(const reel_xent_run *run, int64_t first, int64_t last, double sum[2])
 {
     reel_xent_panel panel[REEL_XENT_PANELS] = {run->start, run->start};
-    run_sums sums = {{0}, {0}};
+    reel_xent_total total = {{0}, {0}};
     for (int64_t row = first; row < last; row += run->panels * run->panel_rows) {
         for (int p = 0; p < run->panels; p++)
             run_turn_to(run, row + p * run->panel_rows, last, &panel[p]);
         run->kernel(&run->job, panel);
         for (int p = 0; p < run->panels && run->by_row; p++)
-            run_take_values(run, row + p * run->panel_rows, &panel[p], &sums);
+            run_take_values(run, row + p * run->panel_rows, &panel[p], &total);
     }
     for (int r = 0; r < REEL_XENT_ROWS; r++) {
-        reel_xent_add(sum, sums.sum[r]);
-        sum[1] += isfinite(sums.sum[r]) ? sums.rest[r] : 0;
+        reel_xent_add(sum, total.sum[r]);
+        sum[1] += isfinite(total.sum[r]) ? total.rest[r] : 0;
     }
 }
 

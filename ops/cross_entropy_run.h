@@ -10,11 +10,13 @@ enum {
 };
 
 typedef void (*reel_xent_kernel)(const reel_xent_job *job, reel_xent_panel panel[]);
+typedef void (*reel_xent_adder)(const reel_xent_panel *panel, reel_xent_total *total);
 
 enum { REEL_XENT_PANELS = 2 };                      /* at once, at most                            */
 
 typedef struct reel_xent_run {
     reel_xent_kernel          kernel;               /* for the tape's CPU                          */
+    reel_xent_adder           add;                  /* ..., of a reduction's values                */
     const reel_cross_entropy *attributes;
     const reel_array         *array[REEL_XENT_ARRAYS];  /* NULL: not there                         */
     int                       operands, operand[REEL_XENT_OPERANDS];    /* those that are there    */

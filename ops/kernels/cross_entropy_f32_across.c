@@ -95,7 +95,7 @@ static void across_turn(const reel_xent_job *job, const reel_xent_panel panel[2]
                         float *groups, bool back)
 {
     const reel_dtype dtype = job->array[which].dtype;
-    const int64_t step = job->array[which].step, size = (int64_t)reel_dtype_size(dtype);
+    const int64_t step = job->array[which].step;
     int64_t row[REEL_LANES_F32];
     for (int p = 0; p < 2; p++)
         memcpy(row + p * REEL_XENT_ROWS, panel[p].row[which], sizeof panel[p].row[which]);
@@ -105,7 +105,7 @@ static void across_turn(const reel_xent_job *job, const reel_xent_panel panel[2]
         return;
     }
     for (int r = 0; r < rows; r++) {
-        char *there = (char *)job->array[which].data + row[r] * size;
+        char *there = (char *)job->array[which].data + row[r] * (int64_t)reel_dtype_size(dtype);
         if (back)
             reel_convert_strided(dtype, there, step, REEL_F32, groups + r, REEL_LANES_F32, job->classes);
         else
@@ -164,10 +164,10 @@ typedef struct across_tile {
     xent_f32_sums    sums;
     xent_f32_largest largest;
     xent_f32_numbers numbers;
-    xent_f32_groups  at;
     int32_t          label[REEL_LANES_F32];
     float            label_z[REEL_LANES_F32], label_e[REEL_LANES_F32];     /* there                */
     float            room[ACROSS_NUMBERS];
+    xent_f32_groups  at;
 } across_tile;
 
 static void across_read(const reel_xent_job *job, const reel_xent_panel panel[2], across_tile *tile)

@@ -127,3 +127,14 @@ void reel_xent_finish_rows(const reel_xent_job *job, const xent_sums *sums, reel
     for (REEL_EACH_VECTOR(i))
         finish_rows(job, sums, i, panel, rows);
 }
+
+/* ---- Values ---------------------------------------------------------------------------------------------- */
+
+void reel_xent_add_values(const reel_xent_panel *panel, reel_xent_total *total)
+{
+    for (REEL_EACH_VECTOR(i)) {
+        reel_pair sum = reel_pair_sum(true, reel_load(total->sum + i), reel_load(panel->value[0] + i));
+        reel_store(total->sum + i, sum.hi);
+        reel_store(total->rest + i, reel_load(total->rest + i) + (sum.lo + reel_load(panel->value[1] + i)));
+    }
+}

@@ -23,6 +23,7 @@
 #ifdef REEL_LEVEL
 #define reel_xent_rows           REEL_AT_LEVEL(reel_xent_rows)
 #define reel_xent_f32_rows       REEL_AT_LEVEL(reel_xent_f32_rows)
+#define reel_xent_add_values     REEL_AT_LEVEL(reel_xent_add_values)
 #define reel_xent_tiled_rows     REEL_AT_LEVEL(reel_xent_tiled_rows)
 #define reel_xent_row_alone      REEL_AT_LEVEL(reel_xent_row_alone)
 #define reel_xent_fill_tiles     REEL_AT_LEVEL(reel_xent_fill_tiles)
@@ -123,11 +124,21 @@ typedef struct reel_xent_panel {
     double              value[2][REEL_XENT_ROWS];   /* set: loss or directional, as a sum of two   */
 } reel_xent_panel;
 
-/* A panel, in f64. In sixteen lanes of f32 (cross_entropy_f32.h) a panel, or two across. */
+/* The values of many panels: the sum of rows r, r + 8, r + 16 ... in lane r, and its corrections, which are worth nothing
+ * where the sum is not finite. */
+typedef struct reel_xent_total {
+    double sum[REEL_XENT_ROWS], rest[REEL_XENT_ROWS];
+} reel_xent_total;
+
+/* A panel, in f64. In sixteen lanes of f32 (cross_entropy_f32.h) a panel, or two across. And adding a panel's values. */
 #ifdef REEL_LEVEL
+void reel_xent_add_values(const reel_xent_panel *panel, reel_xent_total *total);
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_f32_rows(const reel_xent_job *job, reel_xent_panel panel[]);
 #else
+void reel_xent_add_values_baseline(const reel_xent_panel *panel, reel_xent_total *total);
+void reel_xent_add_values_avx2(const reel_xent_panel *panel, reel_xent_total *total);
+void reel_xent_add_values_avx512(const reel_xent_panel *panel, reel_xent_total *total);
 void reel_xent_rows_baseline(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_rows_avx512(const reel_xent_job *job, reel_xent_panel *panel);
