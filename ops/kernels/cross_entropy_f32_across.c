@@ -166,7 +166,7 @@ typedef struct across_tile {
     xent_f32_numbers numbers;
     int32_t          label[REEL_LANES_F32];
     float            label_z[REEL_LANES_F32], label_e[REEL_LANES_F32];     /* there                */
-    float            room[ACROSS_NUMBERS];
+    _Alignas(64) float room[ACROSS_NUMBERS];        /* vectors that cross lines of the cache take longer */
     xent_f32_groups  at;
 } across_tile;
 
