@@ -814,6 +814,32 @@ START_TEST(out_of_range_policies)
 }
 END_TEST
 
+/* The one label of many that is no class: they are looked through several at a time, and those that lie apart one by one. */
+START_TEST(one_wrong_label)
+{
+    enum { ROWS = 21, CLASSES = 3 };
+    static const int32_t wrong[] = {-1, CLASSES, INT32_MIN, INT32_MAX};
+    const int64_t apart = _i;
+    int32_t label[2 * ROWS];
+    for (int row = 0; row < 2 * ROWS; row++)
+        label[row] = apart == 2 && row % 2 ? CLASSES : row % CLASSES;
+    reel_tensor z = reel_variable(ce_tape, REEL_SHAPE(ROWS, CLASSES), reel_fill(REEL_F32, 0));
+    reel_tensor index = reel_wrap(ce_tape, .dtype = REEL_I32, .shape = REEL_SHAPE(ROWS), .data = label,
+                                  .strides = &apart);
+    for (int i = 0; i < ROWS * 4; i++) {
+        int32_t *one = &label[i / 4 * apart], right = *one;
+        double want[ROWS];
+        for (int row = 0; row < ROWS; row++)
+            want[row] = row == i / 4 ? NAN : log(CLASSES);
+        *one = wrong[i % 4];
+        ce_check(reel_sparse_softmax_cross_entropy_with_logits(.labels = index, .logits = z,
+                                                               .out_of_range = REEL_LABELS_NAN),
+                 1, 1, want, ROWS, __LINE__);
+        *one = right;
+    }
+}
+END_TEST
+
 START_TEST(valid_labels_pass)
 {
     reel_tensor z = ce_matrix(2, 3, 1, 2, 3, 1, 2, 3), y = ce_matrix(2, 3, .2f, .3f, .5f, 0, 1, 0);
@@ -1150,6 +1176,7 @@ static void ce_add_options(Suite *suite)
     tcase_add_test(options, ignored_rows);
     tcase_add_test(options, mean_over_nothing_is_0);
     tcase_add_loop_test(options, out_of_range_policies, 0, 4);
+    tcase_add_loop_test(options, one_wrong_label, 1, 3);
     tcase_add_test(options, valid_labels_pass);
     tcase_add_test(options, name_shows_in_the_result);
 }
