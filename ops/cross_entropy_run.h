@@ -16,7 +16,7 @@ enum { REEL_XENT_PANELS = 2 };                      /* at once, at most         
 
 typedef struct reel_xent_run {
     reel_xent_kernel          kernel;               /* for the tape's CPU                          */
-    reel_xent_adder           add;                  /* ..., of a reduction's values                */
+    reel_xent_adder           add;                  /* ..., for a reduction                        */
     const reel_cross_entropy *attributes;
     const reel_array         *array[REEL_XENT_ARRAYS];  /* NULL: not there                         */
     int                       operands, operand[REEL_XENT_OPERANDS];    /* those that are there    */

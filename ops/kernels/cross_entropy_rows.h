@@ -130,21 +130,22 @@ typedef struct reel_xent_total {
     double sum[REEL_XENT_ROWS], rest[REEL_XENT_ROWS];
 } reel_xent_total;
 
-/* A panel, in f64. In sixteen lanes of f32 (cross_entropy_f32.h) a panel, or two across. And adding a panel's values. */
+/* A panel, in f64. In sixteen lanes of f32 (cross_entropy_f32.h) a panel, or two across. Then a panel's values
+ * are added to the total. */
 #ifdef REEL_LEVEL
-void reel_xent_add_values(const reel_xent_panel *panel, reel_xent_total *total);
 void reel_xent_rows(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_f32_rows(const reel_xent_job *job, reel_xent_panel panel[]);
+void reel_xent_add_values(const reel_xent_panel *panel, reel_xent_total *total);
 #else
-void reel_xent_add_values_baseline(const reel_xent_panel *panel, reel_xent_total *total);
-void reel_xent_add_values_avx2(const reel_xent_panel *panel, reel_xent_total *total);
-void reel_xent_add_values_avx512(const reel_xent_panel *panel, reel_xent_total *total);
 void reel_xent_rows_baseline(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_rows_avx2(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_rows_avx512(const reel_xent_job *job, reel_xent_panel *panel);
 void reel_xent_f32_rows_baseline(const reel_xent_job *job, reel_xent_panel panel[]);
 void reel_xent_f32_rows_avx2(const reel_xent_job *job, reel_xent_panel panel[]);
 void reel_xent_f32_rows_avx512(const reel_xent_job *job, reel_xent_panel panel[]);
+void reel_xent_add_values_baseline(const reel_xent_panel *panel, reel_xent_total *total);
+void reel_xent_add_values_avx2(const reel_xent_panel *panel, reel_xent_total *total);
+void reel_xent_add_values_avx512(const reel_xent_panel *panel, reel_xent_total *total);
 #endif
 
 /* AVX2's way through tiles, which AVX-512 goes, too. */
