@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-void reel_xent_f32_no_sums(xent_f32_sums *sums)
+void reel_xent_f32_no_sums(int kinds, xent_f32_sums *sums)
 {
-    for (int kind = 0; kind < XENT_F32_SUMS; kind++)
+    for (int kind = 0; kind < kinds; kind++)
         for (int lane = 0; lane < REEL_LANES_F32; lane += REEL_WIDTH)
             reel_store(sums->of[kind] + lane, (reel_vector){0});
 }
@@ -46,12 +46,14 @@ static void f32_write_last(const reel_xent_job *job, const xent_f32_groups *at, 
 
 void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, const xent_f32_rows *rows)
 {
+    const bool whole = at->count % REEL_LANES_F32 == 0;
     float e[REEL_LANES_F32];
     if (xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
         reel_xent_f32_bring_down(at, rows);
-    memcpy(e, at->e + at->count - REEL_LANES_F32, sizeof e);
+    if (!whole)
+        memcpy(e, at->e + at->count - REEL_LANES_F32, sizeof e);
     f32_write(job, at, rows);
-    if (at->count % REEL_LANES_F32 != 0)
+    if (!whole)
         f32_write_last(job, at, e, rows);
 }
 

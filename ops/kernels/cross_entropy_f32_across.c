@@ -233,7 +233,7 @@ static void across_add(const reel_xent_job *job, const reel_xent_panel panel[2],
 {
     across_choose_references(&tile->at, &tile->largest);
     do {
-        reel_xent_f32_no_sums(&tile->sums);
+        reel_xent_f32_no_sums(XENT_F32_SUMS, &tile->sums);
         reel_xent_f32_add_classes(job, &tile->at, tile->largest.reference, tile->largest.max, &tile->sums);
     } while (across_went_too_far(&tile->at, &tile->largest));
     reel_xent_f32_find_largest(&tile->largest);

@@ -20,22 +20,25 @@ typedef struct along_stretch {
 } along_stretch;
 
 /* Room for a stretch of an operand that cannot be used where it lies, of one row or of eight; and for the exponentials, of
- * whole rows where they fit. Those of a row that is too long for that are kept where its results will be, if they are f32. */
+ * whole rows where they fit. */
 typedef struct along_room {
     float z[ALONG_ROOM], y[ALONG_ROOM], v[ALONG_ROOM], out[ALONG_ROOM], label_out[ALONG_ROOM];
     float e[REEL_XENT_KEPT_F32];
+    xent_f32_groups operands[REEL_XENT_ROWS];       /* of each row's last stretch                  */
 } along_room;
 
 /* A panel at work. */
 typedef struct along_panel {
     const reel_xent_job   *job;
     const reel_xent_panel *panel;
-    int                    first, end;              /* the rows in hand                            */
+    int                    rows, row[REEL_XENT_ROWS];       /* those that count                    */
+    int                    first, end;              /* of these, the ones in hand                  */
     float                 *in_place[REEL_XENT_OPERANDS];    /* arrays that can be used as they lie: f32 side by side */
+    bool                   all_in_place;
     int                    label_out;               /* the gradient into the labels                */
     bool                   apart;                   /* the logits' classes do not lie side by side */
-    bool                   kept;                    /* exponentials, from the sums for the results: in the room */
-    bool                   kept_in_out;             /* ... where the results will be               */
+    bool                   is_long;                 /* the rows: their exponentials have no room   */
+    bool                   kept_in_out;             /* exponentials, where the results will be: so they are at hand there */
     along_room            *room;
     xent_f32_largest       largest;                 /* a lane for each row                         */
     float                  label_e[REEL_LANES_F32]; /* exponentials at the rows' integer labels    */
@@ -57,28 +60,32 @@ static bool along_next(const along_panel *at, along_stretch *s)
 static bool along_next_rows(along_panel *at)
 {
     at->first = at->end;
-    at->end = at->apart ? at->panel->rows : at->first + 1;
-    return at->first < at->panel->rows;
+    at->end = at->apart ? at->rows : at->first + 1;
+    return at->first < at->rows;
 }
 
-/* for (ALONG_EACH_ROW(row, at)): of those in hand, the ones that count. */
+/* for (ALONG_EACH_ROW(row, at)): of those in hand. */
 #define ALONG_EACH_ROW(row, at)                                                                                        \
-    int row = (at)->first - 1; (row = along_counting(at, row + 1)) < (at)->end;
-
-static int along_counting(const along_panel *at, int row)
-{
-    while (row < at->end && at->panel->fate[row] != REEL_XENT_COUNTS)
-        row++;
-    return row;
-}
+    int i_ = (at)->first, row; i_ < (at)->end && (row = (at)->row[i_], true); i_++
 
 static void along_start(along_panel *at)
 {
-    for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-        if (at->job->array[which].step == 1 && at->job->array[which].dtype == REEL_F32)
-            at->in_place[which] = at->job->array[which].data;
-    at->apart = at->job->array[REEL_XENT_LOGITS].step != 1;
-    at->label_out = xent_f32_label_out(at->job);
+    const reel_xent_job *job = at->job;
+    at->all_in_place = true;
+    for (int which = 0; which < REEL_XENT_OPERANDS; which++) {
+        if (job->array[which].step == 1 && job->array[which].dtype == REEL_F32)
+            at->in_place[which] = job->array[which].data;
+        at->all_in_place = at->all_in_place && at->in_place[which] == job->array[which].data;
+    }
+    for (int row = 0; row < at->panel->rows; row++) {
+        if (at->panel->fate[row] == REEL_XENT_COUNTS)
+            at->row[at->rows++] = row;
+        at->room->operands[row].count = 0;
+    }
+    at->apart = job->array[REEL_XENT_LOGITS].step != 1;
+    at->label_out = xent_f32_label_out(job);
+    at->is_long = at->panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) > REEL_XENT_KEPT_F32 / REEL_LANES_F32;
+    at->kept_in_out = at->in_place[REEL_XENT_OUT] && xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
 }
 
 /* Where a row's class lies in memory. */
@@ -121,6 +128,8 @@ static void along_gather(const along_panel *at, int which, along_stretch s, floa
 /* The logits where they are wanted, and the others. */
 static void along_gather_all(const along_panel *at, along_stretch s, bool logits)
 {
+    if (at->all_in_place)
+        return;
     if (logits)
         along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
     along_gather(at, REEL_XENT_LABELS, s, at->room->y);
@@ -135,18 +144,24 @@ REEL_INLINE float *along_floats(const along_panel *at, int which, int row, along
     return at->job->array[which].data ? along_place(at, room, row) : NULL;
 }
 
-static xent_f32_groups along_operands(const along_panel *at, int row, along_stretch s)
+/* A stretch that is a whole row is found once. */
+static const xent_f32_groups *along_operands(const along_panel *at, int row, along_stretch s)
 {
+    xent_f32_groups *operands = &at->room->operands[row];
+    if (operands->count == at->job->classes)
+        return operands;
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
-    int64_t kept = at->kept ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
+    int64_t kept = !at->is_long ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
     const int64_t next_row = at->in_place[REEL_XENT_LOGITS] ? at->job->classes : 0;
-    return (xent_f32_groups){.count = s.count, .e = at->kept_in_out ? out : at->room->e + kept,
-                             .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
-                             .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
-                             .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
-                             .label_out = along_floats(at, at->label_out, row, s, at->room->label_out),
-                             .ahead_z = next_row, .ahead_out = at->kept || !next_row ? next_row : s.count, .is_long = !at->kept};
+    *operands = (xent_f32_groups){.count = s.count, .e = at->kept_in_out ? out : at->room->e + kept,
+                                  .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
+                                  .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
+                                  .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
+                                  .label_out = along_floats(at, at->label_out, row, s, at->room->label_out),
+                                  .ahead_z = next_row, .ahead_out = !at->is_long || !next_row ? next_row : s.count,
+                                  .is_long = at->is_long};
+    return operands;
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------ */
@@ -175,13 +190,22 @@ static REEL_RARE void along_take_largest(along_panel *at)
     }
 }
 
+static float along_first_logit(const along_panel *at, int row)
+{
+    const float *in_place = at->in_place[REEL_XENT_LOGITS];
+    float first;
+    if (in_place)
+        return in_place[at->panel->row[REEL_XENT_LOGITS][row]];
+    reel_convert(REEL_F32, &first, at->job->array[REEL_XENT_LOGITS].dtype, along_array(at, REEL_XENT_LOGITS, row, 0), 1);
+    return first;
+}
+
 /* The first logit of each row, if it is an ordinary number, else the largest. */
 static void along_choose_references(along_panel *at)
 {
     bool ordinary = true;
     for (ALONG_EACH_ROW(row, at)) {
-        reel_convert(REEL_F32, &at->largest.reference[row], at->job->array[REEL_XENT_LOGITS].dtype,
-                     along_array(at, REEL_XENT_LOGITS, row, 0), 1);
+        at->largest.reference[row] = along_first_logit(at, row);
         ordinary = ordinary && fabsf(at->largest.reference[row]) < REEL_EXP_F32_ORDINARY;
     }
     if (!ordinary)
@@ -192,23 +216,23 @@ static void along_choose_references(along_panel *at)
 static void along_add_stretch(along_panel *at, int row, along_stretch s, float max[REEL_LANES_F32], xent_f32_sums *lanes,
                               xent_f32_sums *sums)
 {
-    xent_f32_groups operands = along_operands(at, row, s);
+    const xent_f32_groups *operands = along_operands(at, row, s);
     float reference[REEL_LANES_F32];
     along_spread(at->largest.reference[row], reference);
-    reel_xent_f32_add_classes(at->job, &operands, reference, max, lanes);
+    reel_xent_f32_add_classes(at->job, operands, reference, max, lanes);
     int64_t label = at->panel->label[row] - s.first;
     if (label < 0 || label >= s.count)
         return;
-    at->label_e[row] = operands.e[label];
+    at->label_e[row] = operands->e[label];
     sums->of[XENT_F32_LABELS][row] = 1;
-    sums->of[XENT_F32_LABELS_Z][row] = (double)operands.z[label];
+    sums->of[XENT_F32_LABELS_Z][row] = (double)operands->z[label];
 }
 
 /* The exponentials of a stretch once more, if they were not kept. */
 static void along_find_exponentials(const along_panel *at, int row, const xent_f32_groups *operands)
 {
     float reference[REEL_LANES_F32], max[REEL_LANES_F32];
-    if (at->kept || at->kept_in_out)
+    if (!at->is_long || at->kept_in_out)
         return;
     along_spread(at->largest.reference[row], reference);
     along_spread(at->largest.max[row], max);
@@ -250,8 +274,10 @@ static bool along_sum_rows(along_panel *at, xent_f32_sums *sums)
 {
     xent_f32_sums lanes[REEL_XENT_ROWS];
     float max[REEL_XENT_ROWS][REEL_LANES_F32];
+    const bool one = !at->job->array[REEL_XENT_LABELS].data && !at->job->array[REEL_XENT_DIRECTION].data;
+    const int kinds = one ? XENT_F32_ALL + 1 : XENT_F32_SUMS;
     for (ALONG_EACH_ROW(row, at)) {
-        reel_xent_f32_no_sums(&lanes[row]);
+        reel_xent_f32_no_sums(kinds, &lanes[row]);
         along_spread(at->largest.reference[row], max[row]);
     }
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
@@ -273,13 +299,13 @@ static REEL_RARE double along_sum_others(const along_panel *at, int row)
     xent_f32_sums lanes;
     float e[REEL_LANES_F32];
     along_spread(at->largest.e[row], e);
-    reel_xent_f32_no_sums(&lanes);
+    reel_xent_f32_no_sums(XENT_F32_OTHERS + 1, &lanes);
     for (along_stretch s = {0, 0}; along_next(at, &s);) {
-        if (!at->kept)
+        if (at->is_long)
             along_gather(at, REEL_XENT_LOGITS, s, at->room->z);
-        xent_f32_groups operands = along_operands(at, row, s);
-        along_find_exponentials(at, row, &operands);
-        reel_xent_f32_add_others(&operands, e, &lanes);
+        const xent_f32_groups *operands = along_operands(at, row, s);
+        along_find_exponentials(at, row, operands);
+        reel_xent_f32_add_others(operands, e, &lanes);
     }
     return along_join(lanes.of[XENT_F32_OTHERS]);
 }
@@ -298,17 +324,19 @@ static void along_add_others(along_panel *at, xent_f32_sums *sums)
 
 static void along_write_stretch(const along_panel *at, int row, along_stretch s, const xent_f32_rows *rows, float at_label)
 {
-    xent_f32_groups operands = along_operands(at, row, s);
+    const xent_f32_groups *operands = along_operands(at, row, s);
     if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND))
-        along_find_exponentials(at, row, &operands);
-    reel_xent_f32_write(at->job, &operands, rows);
+        along_find_exponentials(at, row, operands);
+    reel_xent_f32_write(at->job, operands, rows);
     int64_t label = at->panel->label[row] - s.first;
     if (xent_wants(at->job, REEL_XENT_GRADIENT) && label >= 0 && label < s.count)
-        operands.out[label] = at_label;
+        operands->out[label] = at_label;
 }
 
 static void along_put_back(const along_panel *at, along_stretch s)
 {
+    if (at->all_in_place)
+        return;
     if (xent_wants(at->job, REEL_XENT_GRADIENT | REEL_XENT_SECOND) && !at->in_place[REEL_XENT_OUT])
         along_copy(at, REEL_XENT_OUT, s, at->room->out, true);
     if (xent_wants(at->job, REEL_XENT_LABEL_GRADIENT) && !at->in_place[at->label_out])
@@ -317,7 +345,7 @@ static void along_put_back(const along_panel *at, along_stretch s)
 
 static void along_write_rows(const along_panel *at, const xent_f32_rows *lanes, const float at_label[REEL_LANES_F32])
 {
-    const bool logits = !at->kept || xent_wants(at->job, REEL_XENT_LABEL_GRADIENT);
+    const bool logits = at->is_long || xent_wants(at->job, REEL_XENT_LABEL_GRADIENT);
     _Alignas(64) xent_f32_rows alone[REEL_XENT_ROWS];
     for (ALONG_EACH_ROW(row, at))
         reel_xent_f32_row_alone(lanes, row, &alone[row]);
@@ -359,10 +387,7 @@ void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_
     _Alignas(64) along_room room;
     along_panel at = {.job = job, .panel = panel, .room = &room};
     along_start(&at);
-    reel_xent_f32_no_sums(&sums);
-    at.kept = panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) <= REEL_XENT_KEPT_F32 / REEL_LANES_F32;
-    at.kept_in_out = !at.kept && panel->rows == 1 && at.in_place[REEL_XENT_OUT] &&
-                     xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
+    reel_xent_f32_no_sums(XENT_F32_SUMS, &sums);
     while (along_next_rows(&at)) {
         along_choose_references(&at);
         while (!along_sum_rows(&at, &sums))
