@@ -155,7 +155,8 @@ void reel_xent_f32_find_largest(xent_f32_largest *largest);
  * largest. XENT_F32_OTHERS is used where x < 2^-11. */
 #define XENT_F32_CONFIDENT (1 + 0x1p-10)
 
-/* From the sums of one panel's rows or of two panels', and their largest logits, to what each row needs and to the values. */
+/* From the sums of one panel's rows or of two panels', and their largest logits, to what each row needs and to the values.
+ * Of one panel the lanes from eight on get the same numbers once more. */
 void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, const xent_f32_largest *largest, int panels,
                           reel_xent_panel panel[], xent_f32_numbers *numbers, xent_f32_unsuited unsuited[]);
 

@@ -383,7 +383,7 @@ static void along_write(along_panel *at, const xent_f32_numbers *numbers)
 void reel_xent_f32_along(const reel_xent_job *job, reel_xent_panel *panel, xent_f32_unsuited *unsuited)
 {
     _Alignas(64) xent_f32_sums sums;
-    _Alignas(64) xent_f32_numbers numbers = {.largest = {0}};
+    _Alignas(64) xent_f32_numbers numbers;
     _Alignas(64) along_room room;
     along_panel at = {.job = job, .panel = panel, .room = &room};
     along_start(&at);

@@ -127,6 +127,8 @@ void reel_xent_f32_finish(const reel_xent_job *job, const xent_f32_sums *sums, c
         const int p = lane / REEL_LANES, i = lane % REEL_LANES;
         const f32_numbers n = f32_numbers_of(job, sums, largest, lane, reel_load(panel[p].upstream[0] + i));
         f32_keep(job, &n, lane, numbers);
+        if (panels == 1)
+            f32_keep(job, &n, lane + REEL_LANES, numbers);
         if (xent_wants(job, REEL_XENT_LOSS))
             f32_loss(job, &n, i, &panel[p]);
         const reel_condition suits = f32_suits(job->quantity, &n, reel_load(panel[p].late + i));
