@@ -153,14 +153,13 @@ static const xent_f32_groups *along_operands(const along_panel *at, int row, alo
     const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
     int64_t kept = !at->is_long ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
-    const int64_t next_row = at->in_place[REEL_XENT_LOGITS] ? at->job->classes : 0;
+    const int64_t next = !at->in_place[REEL_XENT_LOGITS] ? 0 : at->is_long ? s.count : at->job->classes;
     *operands = (xent_f32_groups){.count = s.count, .e = at->kept_in_out ? out : at->room->e + kept,
                                   .z = along_floats(at, REEL_XENT_LOGITS, row, s, at->room->z),
                                   .y = along_floats(at, REEL_XENT_LABELS, row, s, at->room->y),
                                   .v = along_floats(at, REEL_XENT_DIRECTION, row, s, at->room->v), .out = out,
                                   .label_out = along_floats(at, at->label_out, row, s, at->room->label_out),
-                                  .ahead_z = next_row, .ahead_out = !at->is_long || !next_row ? next_row : s.count,
-                                  .is_long = at->is_long};
+                                  .ahead_z = at->is_long ? 2 * next : next, .ahead_out = next, .is_long = at->is_long};
     return operands;
 }
 

@@ -35,8 +35,8 @@ void reel_xent_f32_largest(const float *z, int count, float max[REEL_LANES_F32])
     }
 }
 
-/* While the exponentials keep the CPU busy, what comes next is fetched: the logits of the next row, and of a long row what
- * is needed next of the others. (Of short rows that comes soon enough by itself.) */
+/* While the exponentials keep the CPU busy, what comes next is fetched: the logits of the next row, or of a long row the
+ * next stretch but one, and what is needed next of the others. (Of short rows that comes soon enough by itself.) */
 REEL_INLINE void loops_fetch(const xent_f32_groups *at, int64_t k)
 {
     const float *y = at->y ? at->y : at->z, *v = at->v ? at->v : at->z;
