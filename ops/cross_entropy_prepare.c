@@ -142,7 +142,7 @@ static void prepare_operands(reel_xent_run *run)
             continue;
         run->operand[run->operands++] = which;
         for (int r = 0; r < REEL_XENT_ROWS && run->rank == 1; r++)
-            run->apart[which][r] = r * run->stride[which][0];
+            run->start.apart[which][r] = r * run->stride[which][0];
     }
 }
 

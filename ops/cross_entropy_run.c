@@ -27,22 +27,17 @@ static reel_vector run_if_finite(reel_vector x)
 
 /* ---- Panels ------------------------------------------------------------------------------------ */
 
-/* Rows beyond the last repeat the first. */
+/* Rows that lie evenly are as far apart in each panel but the last. Those beyond the last row repeat the first. */
 static void run_set_rows(const reel_xent_run *run, int64_t first, reel_xent_panel *panel)
 {
     for (int i = 0; i < run->operands; i++) {
         const int which = run->operand[i];
         const bool evenly = run->rank == 1;
-        int64_t element = evenly ? first * run->stride[which][0] : reel_xent_element(run, which, first);
-        int64_t *restrict row = panel->row[which];
-        const int64_t *restrict apart = run->apart[which];
-        #pragma omp simd
-        for (int r = 0; r < REEL_XENT_ROWS; r++)
-            row[r] = element + apart[r];
+        panel->first[which] = evenly ? first * run->stride[which][0] : reel_xent_element(run, which, first);
         for (int r = 1; r < panel->rows && !evenly; r++)
-            row[r] = reel_xent_element(run, which, first + r);
+            panel->apart[which][r] = reel_xent_element(run, which, first + r) - panel->first[which];
         for (int r = panel->rows; r < REEL_XENT_ROWS; r++)
-            row[r] = element;
+            panel->apart[which][r] = 0;
     }
 }
 

@@ -27,11 +27,11 @@ typedef struct reel_xent_run {
     int                       panels, panel_rows;   /* at once, and the rows of each               */
     int                       rank;                 /* of the rows                                 */
     int64_t                   size[REEL_MAX_RANK], stride[REEL_XENT_ARRAYS][REEL_MAX_RANK];
-    int64_t                   apart[REEL_XENT_OPERANDS][REEL_XENT_ROWS];    /* rows from a panel's first, if rank is 1 */
     double                    mean[2];              /* W as a sum of two; 1 where it is no mean    */
     bool                      all_count;            /* as far as labels decide                     */
     bool                      uniform;              /* all rows have the same upstream, and no weight */
-    reel_xent_panel           start;                /* every panel where that is so, but for its rows */
+    reel_xent_panel           start;                /* what panels have in common: how far rows lie apart, if rank is 1;
+                                                       where all are uniform, all but the first rows */
     double                   *partial;              /* of a reduction: two a block                 */
 } reel_xent_run;
 

@@ -62,7 +62,7 @@ void reel_xent_f32_write(const reel_xent_job *job, const xent_f32_groups *at, co
 static REEL_RARE void f32_copy_row(const reel_xent_panel *from, int row, reel_xent_panel *to, int to_row)
 {
     for (int which = 0; which < REEL_XENT_OPERANDS; which++)
-        to->row[which][to_row] = from->row[which][row];
+        to->apart[which][to_row] = from->apart[which][row];
     to->label[to_row] = from->label[row];
     to->fate[to_row] = from->fate[row];
     to->late[to_row] = from->late[row];
@@ -88,7 +88,8 @@ static REEL_RARE void f32_by_f64(const reel_xent_job *job, unsigned quantity, un
         alone.array[REEL_XENT_OUT].data = NULL;
     if (quantity == REEL_XENT_LABEL_GRADIENT && job->array[REEL_XENT_LABEL_OUT].data) {
         alone.array[REEL_XENT_OUT] = job->array[REEL_XENT_LABEL_OUT];
-        memcpy(some.row[REEL_XENT_OUT], some.row[REEL_XENT_LABEL_OUT], sizeof some.row[REEL_XENT_OUT]);
+        some.first[REEL_XENT_OUT] = some.first[REEL_XENT_LABEL_OUT];
+        memcpy(some.apart[REEL_XENT_OUT], some.apart[REEL_XENT_LABEL_OUT], sizeof some.apart[REEL_XENT_OUT]);
     }
     reel_xent_rows(&alone, &some);
     for (int r = 0; r < some.rows && quantity == REEL_XENT_LOSS; r++)

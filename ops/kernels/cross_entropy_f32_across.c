@@ -98,7 +98,9 @@ static void across_turn(const reel_xent_job *job, const reel_xent_panel panel[2]
     const int64_t step = job->array[which].step;
     int64_t row[REEL_LANES_F32];
     for (int p = 0; p < 2; p++)
-        memcpy(row + p * REEL_XENT_ROWS, panel[p].row[which], sizeof panel[p].row[which]);
+        #pragma omp simd
+        for (int r = 0; r < REEL_XENT_ROWS; r++)
+            row[p * REEL_XENT_ROWS + r] = reel_xent_row_at(&panel[p], which, r);
     const int rows = back ? panel[0].rows + panel[1].rows : REEL_LANES_F32;
     if (step == 1 && rows == REEL_LANES_F32 && job->classes >= 4 && (dtype == REEL_F32 || !XENT_ONE_WAY)) {
         (dtype == REEL_F32 ? across_turn_rows : across_turn_halves)(job, which, row, groups, back);

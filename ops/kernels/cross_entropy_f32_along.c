@@ -91,7 +91,7 @@ static void along_start(along_panel *at)
 /* Where a row's class lies in memory. */
 static char *along_array(const along_panel *at, int which, int row, int64_t class)
 {
-    const int64_t element = at->panel->row[which][row] + class * at->job->array[which].step;
+    const int64_t element = reel_xent_row_at(at->panel, which, row) + class * at->job->array[which].step;
     return (char *)at->job->array[which].data + element * (int64_t)reel_dtype_size(at->job->array[which].dtype);
 }
 
@@ -140,7 +140,7 @@ static void along_gather_all(const along_panel *at, along_stretch s, bool logits
 REEL_INLINE float *along_floats(const along_panel *at, int which, int row, along_stretch s, float *room)
 {
     if (at->in_place[which])
-        return at->in_place[which] + at->panel->row[which][row] + s.first;
+        return at->in_place[which] + reel_xent_row_at(at->panel, which, row) + s.first;
     return at->job->array[which].data ? along_place(at, room, row) : NULL;
 }
 
@@ -194,7 +194,7 @@ static float along_first_logit(const along_panel *at, int row)
     const float *in_place = at->in_place[REEL_XENT_LOGITS];
     float first;
     if (in_place)
-        return in_place[at->panel->row[REEL_XENT_LOGITS][row]];
+        return in_place[reel_xent_row_at(at->panel, REEL_XENT_LOGITS, row)];
     reel_convert(REEL_F32, &first, at->job->array[REEL_XENT_LOGITS].dtype, along_array(at, REEL_XENT_LOGITS, row, 0), 1);
     return first;
 }

@@ -45,7 +45,7 @@ static inline double *xent_f64_row(const reel_xent_job *job, const reel_xent_pan
                                    int row)
 {
     double *data = job->array[which].data;
-    return data ? data + panel->row[which][row] : NULL;
+    return data ? data + reel_xent_row_at(panel, which, row) : NULL;
 }
 
 static inline void xent_f64_set_largest(xent_rows *rows, int row, double max)

@@ -115,7 +115,8 @@ enum reel_xent_fate { REEL_XENT_COUNTS, REEL_XENT_OUT_OF_IT, REEL_XENT_SPOILT };
 typedef struct reel_xent_panel {
     int                 rows;
     bool                whole;                      /* eight rows, all of which count              */
-    int64_t             row[REEL_XENT_OPERANDS][REEL_XENT_ROWS];    /* each row's first element    */
+    int64_t             first[REEL_XENT_OPERANDS];  /* the first row's first element               */
+    int64_t             apart[REEL_XENT_OPERANDS][REEL_XENT_ROWS];  /* how far behind it each row's is */
     int64_t             label[REEL_XENT_ROWS];      /* instead of a labels array: y = 1 there      */
     double              upstream[2][REEL_XENT_ROWS];/* u as a sum of two, finite                   */
     double              late[REEL_XENT_ROWS];       /* a factor of the rounded results: 1, or a u that is
@@ -123,6 +124,12 @@ typedef struct reel_xent_panel {
     enum reel_xent_fate fate[REEL_XENT_ROWS];
     double              value[2][REEL_XENT_ROWS];   /* set: loss or directional, as a sum of two   */
 } reel_xent_panel;
+
+/* A row's first element. */
+static inline int64_t reel_xent_row_at(const reel_xent_panel *panel, int which, int row)
+{
+    return panel->first[which] + panel->apart[which][row];
+}
 
 /* The values of many panels: the sum of rows r, r + 8, r + 16 ... in lane r, and its corrections, which are worth nothing
  * where the sum is not finite. */

@@ -37,7 +37,7 @@ bool reel_xent_next(const reel_xent_job *job, reel_xent_place *place)
 static char *tile_start(const reel_xent_job *job, const reel_xent_panel *panel, enum reel_xent_operand which,
                         reel_xent_place place, int row)
 {
-    int64_t element = panel->row[which][row] + place.first * job->array[which].step;
+    int64_t element = reel_xent_row_at(panel, which, row) + place.first * job->array[which].step;
     return (char *)job->array[which].data + element * (int64_t)reel_dtype_size(job->array[which].dtype);
 }
 
