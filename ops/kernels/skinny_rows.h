@@ -14,7 +14,11 @@
 
 #ifndef SKINNY_ROWS_ONCE
 #define SKINNY_ROWS_ONCE
-enum { SKINNY_ROWS = 16, SKINNY_FETCH = 16 };       /* terms between two fetches of what is next   */
+enum {
+    SKINNY_ROWS = 16,
+    SKINNY_FETCH = 16,                              /* terms between two fetches of what is next   */
+    SKINNY_STEP = 4                                 /* terms between two moves of the rows' pointers */
+};
 #endif
 
 /* How many vectors hold sixteen numbers, and of how many rows the sums fit the registers. (Sixteen rows would
@@ -32,15 +36,28 @@ SKINNY(skinny_rows_sum)(int64_t terms, const skinny_real *a, int64_t a_row, cons
 {
     enum { VECTORS = SKINNY(skinny_vectors), WIDTH = REEL_SKINNY_MOST / VECTORS, ROWS = SKINNY(skinny_pass) };
     skinny_vector total[ROWS * VECTORS] = {{0}};
+    const skinny_real *row[ROWS] = {a};
+#pragma GCC unroll 8
+    for (int i = 1; i < ROWS; i++)
+        row[i] = row[i - 1] + a_row;
     for (int64_t p = 0; p < terms;) {
         for (int i = 0; i < ROWS; i++)
             __builtin_prefetch(next + i * next_row + p);
-        for (int64_t end = skinny_smaller(p + SKINNY_FETCH, terms); p < end; p++, b += b_row)
+        for (int64_t end = skinny_smaller(p + SKINNY_FETCH, terms); p < end; p += SKINNY_STEP) {
+#pragma GCC unroll 4
+            for (int q = 0; q < SKINNY_STEP; q++, b += b_row) {
+                if (q > 0 && p + q == end)
+                    break;
 #pragma GCC unroll 16
-            for (int t = 0; t < ROWS * VECTORS; t++)
-                total[t] = SKINNY_OF(reel_fma, SKINNY_REAL)(
-                    SKINNY_OF(reel_spread, SKINNY_REAL)(a[t / VECTORS * a_row + p]),
-                    SKINNY_OF(reel_numbers, SKINNY_REAL)(b + t % VECTORS * WIDTH), total[t]);
+                for (int t = 0; t < ROWS * VECTORS; t++)
+                    total[t] = SKINNY_OF(reel_fma, SKINNY_REAL)(
+                        SKINNY_OF(reel_spread, SKINNY_REAL)(row[t / VECTORS][q]),
+                        SKINNY_OF(reel_numbers, SKINNY_REAL)(b + t % VECTORS * WIDTH), total[t]);
+            }
+#pragma GCC unroll 8
+            for (int i = 0; i < ROWS; i++)
+                REEL_MOVE_ON(row[i], SKINNY_STEP);
+        }
     }
     memcpy(sum, total, sizeof total);
 }
@@ -66,7 +83,7 @@ static void SKINNY(skinny_rows_pack)(const reel_skinny *s, int64_t first, int64_
 }
 
 /* tile[r, p] = A[i + r, first + p], and 0 where there is no such row in a pass that has others. */
-static void SKINNY(skinny_rows_lay)(const reel_skinny *s, int64_t i, int64_t first, int64_t terms,
+static REEL_RARE void SKINNY(skinny_rows_lay)(const reel_skinny *s, int64_t i, int64_t first, int64_t terms,
                                     skinny_real *tile)
 {
     enum { PASS = SKINNY(skinny_pass) };
