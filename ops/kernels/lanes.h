@@ -27,9 +27,10 @@ typedef uint64_t reel_bits __attribute__((vector_size(REEL_VECTOR_BYTES)));
 #define REEL_INLINE static inline __attribute__((always_inline))
 #define REEL_RARE   __attribute__((cold, noinline))  /* built for size, out of the way                */
 
-/* Moves a pointer on, so that compilers keep it by itself. Left alone they rather add an index to an address in each
- * instruction, which many a CPU then takes for two. */
-#define REEL_MOVE_ON(pointer, by) do { (pointer) += (by); __asm__("" : "+r"(pointer)); } while (0)
+/* Hides from compilers where a pointer comes from. They keep it by itself then, where they would rather add an index to an
+ * address in each instruction, which many a CPU takes for two; and read again what it points to, where they would rather
+ * keep that in registers of another kind. */
+#define REEL_HIDE(pointer) __asm__("" : "+r"(pointer))
 
 /* for (REEL_EACH_VECTOR(i)) walks over eight lanes, REEL_WIDTH at a time. */
 #define REEL_EACH_VECTOR(i) int i = 0; i < REEL_LANES; i += REEL_WIDTH

@@ -73,7 +73,9 @@ REEL_INLINE void bytes_add(int columns, const bytes_part *part, const bytes_rows
     reel_vector_f32 sum[REEL_SKINNY_MOST] = {{0}};
     for (int64_t p = 0; p < terms; p += BYTES_TURNED) {
         reel_bits_f32 turned[4];
-        bytes_turn(rows->a + skinny_smaller(p, last), rows->row, turned);
+        const int64_t *row = rows->row;
+        REEL_HIDE(row);
+        bytes_turn(rows->a + skinny_smaller(p, last), row, turned);
         for (int i = 0; i < BYTES_ROWS && p % BYTES_LINE == 0; i++)
             __builtin_prefetch(rows->next + i * rows->next_row + p);
         for (int q = 0; q < 4; q++)

@@ -55,8 +55,10 @@ SKINNY(skinny_rows_sum)(int64_t terms, const skinny_real *a, int64_t a_row, cons
                         SKINNY_OF(reel_numbers, SKINNY_REAL)(b + t % VECTORS * WIDTH), total[t]);
             }
 #pragma GCC unroll 8
-            for (int i = 0; i < ROWS; i++)
-                REEL_MOVE_ON(row[i], SKINNY_STEP);
+            for (int i = 0; i < ROWS; i++) {
+                row[i] += SKINNY_STEP;
+                REEL_HIDE(row[i]);
+            }
         }
     }
     memcpy(sum, total, sizeof total);
