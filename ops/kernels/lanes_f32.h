@@ -186,6 +186,26 @@ REEL_INLINE reel_vector_f32 reel_look_up_f32(const float table[8], reel_bits_f32
 #endif
 }
 
+/* The next byte of each four, widened: byte `at`. Those before may be shifted out. */
+REEL_INLINE reel_vector_f32 reel_next_byte_f32(reel_bits_f32 *fours, int at)
+{
+#if REEL_VECTOR_BYTES == 64
+    const __m512i first = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12));
+    const __m512i with_zeros = _mm512_or_si512(first, _mm512_set1_epi32((int)0x80808000 + at));
+    return (reel_vector_f32)_mm512_cvtepi32_ps(_mm512_shuffle_epi8((__m512i)*fours, with_zeros));
+#else
+    (void)at;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    reel_mask_f32 byte = (reel_mask_f32)(*fours >> 24);
+    *fours <<= 8;
+#else
+    reel_mask_f32 byte = (reel_mask_f32)(*fours & 255);
+    *fours >>= 8;
+#endif
+    return __builtin_convertvector(byte, reel_vector_f32);
+#endif
+}
+
 /* ---- Turning: fours of rows into fours of classes --------------------------------------------------------- */
 
 /* The address of an element, by its place in an array and the elements' size in bytes. */

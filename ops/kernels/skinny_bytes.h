@@ -35,19 +35,6 @@ typedef struct bytes_rows {
 
 /* ---- Sums ------------------------------------------------------------------------------------------------- */
 
-/* The next byte of each four, widened. */
-REEL_INLINE reel_vector_f32 bytes_take(reel_bits_f32 *four)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    reel_mask_f32 byte = (reel_mask_f32)(*four >> 24);
-    *four <<= 8;
-#else
-    reel_mask_f32 byte = (reel_mask_f32)(*four & 255);
-    *four >>= 8;
-#endif
-    return __builtin_convertvector(byte, reel_vector_f32);
-}
-
 /* Of each row sixteen bytes: turned[q] holds bytes 4 q ... 4 q + 3, a row in each lane. */
 REEL_INLINE void bytes_turn(const uint8_t *a, const int64_t row[BYTES_ROWS], reel_bits_f32 turned[4])
 {
@@ -79,8 +66,9 @@ REEL_INLINE void bytes_add(int columns, const bytes_part *part, const bytes_rows
         for (int i = 0; i < BYTES_ROWS && p % BYTES_LINE == 0; i++)
             __builtin_prefetch(rows->next + i * rows->next_row + p);
         for (int q = 0; q < 4; q++)
+#pragma GCC unroll 4
             for (int byte = 0; byte < 4; byte++, b += b_row) {
-                reel_vector_f32 x = bytes_take(&turned[q]);
+                reel_vector_f32 x = reel_next_byte_f32(&turned[q], byte);
 #pragma GCC unroll 16
                 for (int j = 0; j < columns; j++)
                     sum[j] = reel_fma_f32(x, reel_spread_f32(b[j]), sum[j]);
