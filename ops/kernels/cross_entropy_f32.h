@@ -130,8 +130,8 @@ void reel_xent_f32_put_labels(const xent_f32_groups *at, const int32_t label[REE
 
 /* ---- cross_entropy_f32.c ------------------------------------------------------------------------------- */
 
-/* Sums of nothing, of the first kinds; then what the job sums over the classes, with their exponentials and the largest logits, and what it
- * writes. */
+/* Sums of nothing, of the first kinds; then what the job sums over the classes, with their exponentials and the largest
+ * logits, and what it writes. */
 void reel_xent_f32_no_sums(int kinds, xent_f32_sums *sums);
 void reel_xent_f32_add_classes(const reel_xent_job *job, const xent_f32_groups *at, const float reference[REEL_LANES_F32],
                                float max[REEL_LANES_F32], xent_f32_sums *sums);

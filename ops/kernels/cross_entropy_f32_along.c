@@ -68,6 +68,12 @@ static bool along_next_rows(along_panel *at)
 #define ALONG_EACH_ROW(row, at)                                                                                        \
     int i_ = (at)->first, row; i_ < (at)->end && (row = (at)->row[i_], true); i_++
 
+/* For the exponentials of a row. */
+static int64_t along_row_room(const along_panel *at)
+{
+    return (at->job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32 * REEL_LANES_F32;
+}
+
 static void along_start(along_panel *at)
 {
     const reel_xent_job *job = at->job;
@@ -84,7 +90,7 @@ static void along_start(along_panel *at)
     }
     at->apart = job->array[REEL_XENT_LOGITS].step != 1;
     at->label_out = xent_f32_label_out(job);
-    at->is_long = at->panel->rows * ((job->classes + REEL_LANES_F32 - 1) / REEL_LANES_F32) > REEL_XENT_KEPT_F32 / REEL_LANES_F32;
+    at->is_long = at->panel->rows * along_row_room(at) > REEL_XENT_KEPT_F32;
     at->kept_in_out = at->in_place[REEL_XENT_OUT] && xent_wants(job, REEL_XENT_GRADIENT | REEL_XENT_SECOND);
 }
 
@@ -150,8 +156,7 @@ static const xent_f32_groups *along_operands(const along_panel *at, int row, alo
     xent_f32_groups *operands = &at->room->operands[row];
     if (operands->count == at->job->classes)
         return operands;
-    const int64_t whole = at->job->classes + REEL_LANES_F32 - 1, row_room = whole - whole % REEL_LANES_F32;
-    int64_t kept = !at->is_long ? row * row_room + s.first : at->apart ? row * ALONG_PLACE : 0;
+    int64_t kept = !at->is_long ? row * along_row_room(at) + s.first : at->apart ? row * ALONG_PLACE : 0;
     float *out = along_floats(at, REEL_XENT_OUT, row, s, at->room->out);
     const int64_t next = !at->in_place[REEL_XENT_LOGITS] ? 0 : at->is_long ? s.count : at->job->classes;
     *operands = (xent_f32_groups){.count = s.count, .e = at->kept_in_out ? out : at->room->e + kept,

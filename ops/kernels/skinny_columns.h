@@ -75,7 +75,7 @@ static void SKINNY(skinny_columns_write)(const reel_skinny *s, int64_t i, int64_
 
 /* The last rows are copied into a tile of their own, filled up with zeros. */
 static REEL_RARE void SKINNY(skinny_columns_end)(const skinny_source *a, int64_t step, int64_t rows, int64_t terms,
-                                       const skinny_real *packed, skinny_real *tile)
+                                                 const skinny_real *packed, skinny_real *tile)
 {
     enum { HEIGHT = SKINNY_COLUMNS_BYTES / sizeof(skinny_real) };
     skinny_source copy[SKINNY_DEPTH][HEIGHT];

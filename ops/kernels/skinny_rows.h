@@ -86,7 +86,7 @@ static void SKINNY(skinny_rows_pack)(const reel_skinny *s, int64_t first, int64_
 
 /* tile[r, p] = A[i + r, first + p], and 0 where there is no such row in a pass that has others. */
 static REEL_RARE void SKINNY(skinny_rows_lay)(const reel_skinny *s, int64_t i, int64_t first, int64_t terms,
-                                    skinny_real *tile)
+                                              skinny_real *tile)
 {
     enum { PASS = SKINNY(skinny_pass) };
     int64_t rows = skinny_smaller(s->m - i, SKINNY_ROWS), in_passes = (rows + PASS - 1) / PASS * PASS;
