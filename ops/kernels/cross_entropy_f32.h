@@ -93,7 +93,8 @@ typedef struct xent_f32_numbers {
 typedef struct xent_f32_groups {
     int          count;                             /* numbers: no less than sixteen; the last group may not be full */
     const float *z, *y, *v;
-    float       *e;                                 /* exponentials: from the sums for the results */
+    float       *e;                                 /* exponentials: from the sums for the results,
+                                                       perhaps where those will be (`out`)         */
     float       *out, *label_out;                   /* the gradient into the logits, or `second`; into the labels */
     int64_t      ahead_z, ahead_out;                /* so far behind z and the results lies what comes next: to be fetched */
     bool         is_long;                           /* the row: y, v and e are to be fetched, too   */

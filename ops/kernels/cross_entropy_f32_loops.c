@@ -186,7 +186,7 @@ void reel_xent_f32_add_others(const xent_f32_groups *at, const float largest[REE
 
 /* ---- Results --------------------------------------------------------------------------------------------- */
 
-/* Where they go next is fetched meanwhile: the CPU would have to wait until it may write there. */
+/* Where they go next, or lie as exponentials still, is fetched meanwhile: the CPU would have to wait for it. */
 REEL_INLINE void loops_put(float *out, int64_t ahead, reel_vector_f32 result)
 {
     __builtin_prefetch(out + ahead, 1);
