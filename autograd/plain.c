@@ -1,18 +1,22 @@
 /* Plain calls: an elementwise op on contiguous operands of one shape, in a dtype that its kernel knows, on
  * one thread. That is most calls and nearly all scalar ones. They need no shape rule and no stride, so there
  * is a short way to record them and a shorter one to run them again: the node knows the kernel and the
- * addresses. */
+ * addresses. For calls of two operands, of which scalar programs are made, there is a shorter way to record, too,
+ * which is kept so short by leaving everything that is not at hand to the other. */
 #include "autograd/plain.h"
 #include "autograd/arithmetic.h"
 #include "autograd/apply.h"
 
 #include <string.h>
 
-/* Whether a node is a contiguous value that can be read. */
+#define PLAIN_INLINE static inline __attribute__((always_inline))
+
+/* What is asked of an operand: a contiguous value that can be read. */
+enum { PLAIN_GOOD = REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS };
+
 static inline bool plain_input(const reel_node *node)
 {
-    const unsigned good = REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS;
-    return (node->flags & (good | REEL_NODE_RECYCLED)) == good;
+    return (node->flags & (PLAIN_GOOD | REEL_NODE_RECYCLED)) == PLAIN_GOOD;
 }
 
 /* Whether one thread is enough for values like this. */
@@ -31,44 +35,83 @@ static inline bool plain_inputs(const reel_tape *tape, const reel_op *op, reel_n
     return op->kernels->of[in[0]->dtype] && plain_alone(tape, in[0]);
 }
 
-static inline unsigned plain_operand(reel_node *node, size_t i, reel_node *in)
+/* Fills in the node at the tape's end for a plain call, but for its memory, its attributes, its time and its place.
+ * Every field is set by itself, which is shorter than clearing them all before. */
+PLAIN_INLINE void plain_node(reel_tape *tape, reel_node *node, const reel_op *op, reel_node *const in[], size_t inputs,
+                             unsigned flags)
 {
-    node->input.few[i] = in->id;
-    node->operand[i] = in->data;
-    return in->flags |= REEL_NODE_USED;
-}
-
-/* Fills in the node at the tape's end for a plain call, but for its memory, its attributes and its place. Every field is
- * set by itself, which is shorter than clearing them all before. */
-static inline __attribute__((always_inline))
-void plain_node(reel_tape *tape, reel_node *node, const reel_op *op, reel_node *const in[], size_t inputs)
-{
-    const reel_node *first = in[0];
-    unsigned flags = 0;
-    for (size_t i = 0; i < inputs; i++)
-        flags |= plain_operand(node, i, in[i]);
-    unsigned fixed = (~flags & REEL_NODE_WRAPPED) * (REEL_NODE_FIXED / REEL_NODE_WRAPPED);
-    unsigned variable = op->flags & REEL_NO_GRADIENT ? 0 : flags & REEL_NODE_VARIABLE;
-    node->kernel = op->kernels->of[first->dtype];
-    node->count = first->count;
-    node->flags = (uint16_t)(REEL_NODE_COMPUTED | REEL_NODE_CONTIGUOUS | fixed | variable | tape->final);
-    node->dtype = first->dtype;
-    node->size = first->size;
-    node->rank = first->rank;
+    unsigned variable = 0;
+#pragma GCC unroll 3
+    for (size_t i = 0; i < inputs; i++) {
+        node->input.few[i] = in[i]->id;
+        node->operand[i] = in[i]->data;
+        variable |= in[i]->flags & REEL_NODE_VARIABLE;
+        in[i]->flags |= REEL_NODE_USED;
+    }
+    if (!(flags & REEL_NODE_SUM) && op->flags & REEL_NO_GRADIENT)
+        variable = 0;
+    node->kernel = op->kernels->of[in[0]->dtype];
+    node->flags = (uint16_t)(PLAIN_GOOD | flags | variable | tape->final);
     node->output = 0;
     node->outputs = 1;
-    node->id = tape->nodes;
-    node->generation = tape->generation;
+    reel_node_take_form(node, in[0]);
+    node->number = tape->number;
     node->sweep = node->pins = node->reader = 0;
-    node->base = node;
-    node->gradient = NULL;
-    node->op = op;
-    node->shape = first->shape;
-    node->strides = first->strides;
-    node->name = NULL;
-    node->written = 0;
     node->inputs = (uint32_t)inputs;
+    node->gradient = NULL;
+    node->name = NULL;
+    node->op = op;
+    node->written = 0;
 }
+
+/* ---- The shorter way ---------------------------------------------------------------------------------------- */
+
+/* Whether two nodes are seen at a glance to be of one dtype and one shape. */
+PLAIN_INLINE bool short_alike(const reel_node *a, const reel_node *b)
+{
+    return a->dtype == b->dtype &&
+           (a->shape == b->shape || (a->rank == 1 && b->rank == 1 && a->count == b->count));
+}
+
+/* Whether all stands at known addresses; and is alike, as what is summed always is. */
+PLAIN_INLINE bool short_inputs(reel_node *const in[], size_t inputs, bool sum)
+{
+    const unsigned bad = REEL_NODE_RECYCLED | REEL_NODE_WRAPPED;
+#pragma GCC unroll 3
+    for (size_t i = 0; i < inputs; i++)
+        if ((in[i]->flags & (PLAIN_GOOD | bad)) != PLAIN_GOOD || (!sum && !short_alike(in[i], in[0])))
+            return false;
+    return true;
+}
+
+/* Records a plain call for which everything is at hand, so that it makes no call but the kernel's; a sum in the memory
+ * of its first operand. NULL with nothing recorded where this way is closed. */
+PLAIN_INLINE reel_node *short_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs,
+                                   bool sum)
+{
+    reel_node *first = in[0];
+    if (!short_inputs(in, inputs, sum) || !op->kernels->of[first->dtype] || !plain_alone(tape, first) ||
+        !reel_node_is_at_hand(tape))
+        return NULL;
+    reel_node *node = reel_node_at(tape, tape->nodes);
+    node->file = file;
+    node->line = line;
+    void *data = first->data;
+    if (!sum && !reel_value_at_hand(tape, reel_node_bytes(first), &data))
+        return NULL;
+    plain_node(tape, node, op, in, inputs, REEL_NODE_FIXED | (sum ? REEL_NODE_SUM : 0));
+    node->base = sum ? first->base : node;
+    if (sum)
+        node->base->written = ++tape->clock;
+    node->data = data;
+    node->attributes = NULL;
+    node->executed = tape->clock;
+    reel_tape_count_node(tape);
+    node->kernel(node->count, node->operand, node->data, NULL);
+    return node;
+}
+
+/* ---- The short way ------------------------------------------------------------------------------------------ */
 
 static void *plain_attributes(reel_tape *tape, const reel_op *op, const void *attributes)
 {
@@ -76,104 +119,135 @@ static void *plain_attributes(reel_tape *tape, const reel_op *op, const void *at
     return copy ? memcpy(copy, attributes, op->attributes) : NULL;
 }
 
-/* Records a plain call, for an op without a shape rule of its own that writes nothing. NULL with nothing recorded
- * where the call is not plain or fails: the general way says why. */
-static inline __attribute__((always_inline))
-reel_node *plain_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs,
-                      const void *attributes)
+/* Records a plain call. NULL with nothing recorded where the call is not plain or fails: record.c says why. */
+static inline reel_node *plain_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *const in[],
+                                    size_t inputs, const void *attributes)
 {
     reel_node *node = plain_inputs(tape, op, in, inputs) ? reel_node_room(tape) : NULL;
     void *data = node ? reel_value_room(tape, reel_node_bytes(in[0])) : NULL;
     const void *copy = data && op->attributes ? plain_attributes(tape, op, attributes) : NULL;
     if (!data || (op->attributes && !copy))
         return NULL;
-    plain_node(tape, node, op, in, inputs);
+    unsigned wrapped = 0;
+    for (size_t i = 0; i < inputs; i++)
+        wrapped |= in[i]->flags & REEL_NODE_WRAPPED;
+    plain_node(tape, node, op, in, inputs, wrapped ? 0 : REEL_NODE_FIXED);
+    node->base = node;
     node->data = data;
     node->attributes = copy;
-    node->file = tape->sweeping ? tape->inherit_file : file;
-    node->line = tape->sweeping ? tape->inherit_line : line;
+    node->file = file;
+    node->line = line;
     reel_run_plain(tape, node);
-    tape->nodes++;
+    reel_tape_count_node(tape);
     return node;
 }
 
 /* The same on handles. False with nothing recorded. */
-static inline __attribute__((always_inline))
-bool plain_apply(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
-                 reel_tensor *output)
+__attribute__((noinline))
+static bool plain_apply(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
+                        reel_tensor *output)
 {
     reel_node *in[REEL_KERNEL_INPUTS];
     reel_tape *tape = input[0].tape;
-    if (!tape || tape->error != REEL_FINE || !(in[0] = reel_node_of(tape, input[0])))
+    if (!tape || tape->error != REEL_FINE)
         return false;
-    for (size_t i = 1; i < inputs; i++)
+    for (size_t i = 0; i < inputs; i++)
         if (!(in[i] = reel_node_of(tape, input[i])))
             return false;
+    if (tape->sweeping) {
+        file = tape->inherit_file;
+        line = tape->inherit_line;
+    }
     const reel_node *node = plain_call(file, line, tape, op, in, inputs, attributes);
     if (node)
         *output = reel_handle_to(tape, node);
     return node;
 }
 
-/* Of any number of inputs; where that is a constant instead, no loop is left. */
-static bool plain_apply_few(REEL_PLACE, const reel_op *op, const reel_tensor *input, size_t inputs, const void *attributes,
-                            reel_tensor *output)
-{
-    return plain_apply(file, line, op, input, inputs, attributes, output);
-}
+/* ---- Applying ------------------------------------------------------------------------------------------------ */
 
 bool reel_apply_at(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
                    reel_tensor *outputs, int output_count)
 {
     bool plain = op->size >= sizeof *op && op->kernels && !op->shape && !op->writes && output_count == 1 &&
                  inputs.count == (size_t)op->inputs && inputs.count - 1 < REEL_KERNEL_INPUTS;
-    return (plain && plain_apply_few(file, line, op, inputs.tensor, inputs.count, attributes, outputs)) ||
+    return (plain && plain_apply(file, line, op, inputs.tensor, inputs.count, attributes, outputs)) ||
            reel_apply_any(file, line, op, inputs, attributes, outputs, output_count);
+}
+
+static reel_tensor apply_few(REEL_PLACE, const reel_tensor *input, size_t inputs, const reel_op *op)
+{
+    reel_tensor y;
+    if (op->shape || !plain_apply(file, line, op, input, inputs, NULL, &y))
+        reel_apply_any(file, line, op, (reel_tensors){input, inputs}, NULL, &y, 1);
+    return y;
 }
 
 reel_tensor reel_apply_unary(REEL_PLACE, reel_tensor x, const reel_op *op)
 {
-    reel_tensor y;
-    if (op->shape || !plain_apply_few(file, line, op, &x, 1, NULL, &y))
-        reel_apply_any(file, line, op, (reel_tensors){&x, 1}, NULL, &y, 1);
-    return y;
+    return apply_few(file, line, &x, 1, op);
+}
+
+/* Where the shorter way is closed. */
+__attribute__((noinline))
+static reel_tensor apply_pair(REEL_PLACE, reel_tensor a, reel_tensor b, const reel_op *op)
+{
+    return apply_few(file, line, (reel_tensor[]){a, b}, 2, op);
 }
 
 reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const reel_op *op)
 {
-    reel_tensor y;
-    if (op->shape || !plain_apply(file, line, op, (reel_tensor[]){a, b}, 2, NULL, &y))
-        reel_apply_any(file, line, op, REEL_TENSORS(a, b), NULL, &y, 1);
-    return y;
+    reel_tape *tape = a.tape;
+    reel_node *x, *y;
+    if (op->shape || !tape || tape->error != REEL_FINE || !(x = reel_node_of(tape, a)) || !(y = reel_node_of(tape, b)))
+        return apply_pair(file, line, a, b, op);
+    if (tape->sweeping) {
+        file = tape->inherit_file;
+        line = tape->inherit_line;
+    }
+    const reel_node *node = short_call(file, line, tape, op, (reel_node *[]){x, y}, 2, false);
+    if (node)
+        return reel_handle_to(tape, node);
+    a = reel_handle_to(tape, x);                    /* not kept in a register until here           */
+    b = reel_handle_to(tape, y);
+    return apply_pair(file, line, a, b, op);
 }
 
-/* A plain call in the memory of its first operand, which is as private as a sum must be. */
-static inline __attribute__((always_inline))
-reel_node *plain_sum(reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs)
+/* ---- In a sweep ----------------------------------------------------------------------------------------------- */
+
+__attribute__((noinline))
+static reel_node *product_again(reel_tape *tape, const reel_node *a, const reel_node *b)
 {
-    reel_node *node = plain_inputs(tape, op, in, inputs) ? reel_node_room(tape) : NULL;
-    if (!node)
-        return NULL;
-    plain_node(tape, node, op, in, inputs);
-    node->flags |= REEL_NODE_SUM;
-    node->base = in[0]->base;
-    node->data = in[0]->data;
-    node->attributes = NULL;
-    node->file = tape->inherit_file;
-    node->line = tape->inherit_line;
-    reel_run_plain(tape, node);
-    tape->nodes++;
-    return node;
+    return reel_node_of(tape, reel_mul_at(tape->inherit_file, tape->inherit_line, reel_handle_to(tape, a),
+                                          reel_handle_to(tape, b)));
+}
+
+reel_node *reel_record_product(reel_tape *tape, reel_node *a, reel_node *b)
+{
+    reel_node *in[] = {a, b};
+    reel_node *node = short_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_mul, in, 2, false);
+    return node ? node : product_again(tape, a, b);
+}
+
+/* Whether there is room for a node now where there was none before. */
+__attribute__((noinline))
+static bool has_grown(reel_tape *tape)
+{
+    return !reel_node_is_at_hand(tape) && reel_nodes_grow(tape);
 }
 
 reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b)
 {
-    return plain_sum(tape, &reel_op_accumulate, (reel_node *[]){a, b}, 2);
+    reel_node *in[] = {a, b};
+    reel_node *sum = short_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_accumulate, in, 2, true);
+    return sum || !has_grown(tape) ? sum : reel_record_sum(tape, a, b);
 }
 
 reel_node *reel_record_sum_with_product(reel_tape *tape, reel_node *a, reel_node *b, reel_node *c)
 {
-    return plain_sum(tape, &reel_op_accumulate_product, (reel_node *[]){a, b, c}, 3);
+    reel_node *in[] = {a, b, c};
+    reel_node *sum = short_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_accumulate_product, in, 3, true);
+    return sum || !has_grown(tape) ? sum : reel_record_sum_with_product(tape, a, b, c);
 }
 
 void reel_run_moving(reel_tape *tape, reel_node *node)

@@ -8,8 +8,10 @@
 bool reel_apply_any(REEL_PLACE, const reel_op *op, reel_tensors inputs, const void *attributes,
                     reel_tensor *outputs, int output_count);
 
-/* Inside a sweep: a + b, alike, in a's memory (see arithmetic.h). NULL where that is not plain, or memory is
- * short. */
+/* Inside a sweep: a b, NULL after an error; */
+reel_node *reel_record_product(reel_tape *tape, reel_node *a, reel_node *b);
+
+/* ... and a + b, alike, in a's memory (see arithmetic.h). NULL where that is not plain, or memory is short. */
 reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b);
 reel_node *reel_record_sum_with_product(reel_tape *tape, reel_node *a, reel_node *b, reel_node *c);  /* a + b c */
 

@@ -30,8 +30,9 @@ void reel_sweep_mark_paths(const reel_sweep *s, reel_tensors xs)
     tape->sweep++;
     for (size_t i = 0; i < xs.count; i++)
         put_on_path(tape, reel_node_at(tape, xs.tensor[i].node));
+    reel_node *node = NULL;
     for (uint32_t id = s->lowest; id <= s->y; id++) {
-        reel_node *node = reel_node_at(tape, id);
+        node = node && id % REEL_CHUNK_NODES ? node + 1 : reel_node_at(tape, id);
         if (node->flags & REEL_NODE_VARIABLE && reads_path(tape, node))
             put_on_path(tape, node);
     }

@@ -48,22 +48,34 @@ bool reel_sweep_down(reel_sweep *s);
 
 /* ---- sweep_plain.c --------------------------------------------------------------------------------------- */
 
-/* Goes down from *id as long as there are plain sums and products, which need no VJP, nobody looks on, and all values
+/* Goes down from *from as long as there are plain sums and products, which need no VJP, nobody looks on, and all values
  * are computed. False after an error. */
-bool reel_sweep_plain(const reel_sweep *s, uint32_t *id);
+bool reel_sweep_plain(const reel_sweep *s, uint32_t *from);
 
 /* ---- sweep_memory.c -------------------------------------------------------------------------------------- */
+
+/* Whether the sweep made this base's memory and may do with it what it likes once no gradient waits in it. */
+static inline bool reel_sweep_made(const reel_sweep *s, const reel_node *base)
+{
+    return base->id >= s->first && base->op && !(base->flags & REEL_NODE_RECYCLED);
+}
+
+/* Whether this gradient is a sum or a contribution that nothing else reads or will read: its memory can be
+ * added to, or used again. Without `final`, a later gradient of this gradient may want the value. */
+static inline bool reel_sweep_private(const reel_sweep *s, const reel_node *node)
+{
+    const reel_node *base = node->base;
+    bool whole = node == base || node->op->flags & REEL_OP_IN_SWEEP;
+    return base->pins == 1 && whole && !(node->flags & REEL_NODE_USED) && reel_sweep_made(s, base) &&
+           (s->final || base->op->flags & REEL_OUTPUT_UNREAD);
+}
 
 /* Adds a contribution, which is pinned, to the gradient that waits for the target; the sum is pinned in its
  * place. False after an error. */
 bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added);
 
-/* In a final sweep adds a product to the gradient that waits for the target, without recording the product by itself.
- * False where that cannot be done. */
-bool reel_sweep_add_product(const reel_sweep *s, reel_node *target, reel_node *a, reel_node *b);
-
-/* A gradient waits in a base's memory no more. */
-void reel_sweep_unpin(const reel_sweep *s, reel_node *base);
+/* No gradient waits in a base's memory any more. */
+void reel_sweep_free(const reel_sweep *s, reel_node *base);
 
 /* In a final sweep: of the temporaries recorded from here on, those in which no gradient waits have served. */
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from);
@@ -80,8 +92,8 @@ static inline bool reel_sweep_take(const reel_sweep *s, reel_node *target, reel_
 /* The gradient of an output has been passed on to the inputs. */
 static inline void reel_sweep_passed(const reel_sweep *s, const reel_node *output, const reel_node *gradient)
 {
-    if (!(output->flags & REEL_NODE_RESULT))
-        reel_sweep_unpin(s, gradient->base);
+    if (!(output->flags & REEL_NODE_RESULT) && --gradient->base->pins == 0)
+        reel_sweep_free(s, gradient->base);
 }
 
 #endif

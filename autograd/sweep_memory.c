@@ -21,58 +21,38 @@ static void *pieces_take(reel_piece **list, size_t bytes)
     return NULL;
 }
 
-static size_t piece_size(size_t bytes)
-{
-    return bytes > sizeof(reel_piece) ? bytes : sizeof(reel_piece);
-}
-
 void *reel_sweep_get(reel_tape *tape, size_t bytes)
 {
-    bytes = piece_size(bytes);
-    int bucket = reel_piece_bucket(bytes);
-    void *piece = bucket < REEL_BUCKETS ? pieces_take(&tape->free_pieces[bucket], bytes) : NULL;
+    bytes = reel_piece_bytes(bytes);
+    void *piece = pieces_take(&tape->free_pieces[reel_piece_bucket(bytes)], bytes);
     return piece ? piece : reel_tape_get(tape, bytes);
 }
 
 __attribute__((noinline))
 static void recycle(const reel_sweep *s, reel_node *base)
 {
-    size_t bytes = piece_size(reel_node_bytes(base));
-    int bucket = reel_piece_bucket(bytes);
+    size_t bytes = reel_piece_bytes(reel_node_bytes(base));
+    reel_piece **first = &s->tape->free_pieces[reel_piece_bucket(bytes)], *piece = base->data;
     base->flags |= REEL_NODE_RECYCLED;
-    if (bucket >= REEL_BUCKETS)
-        return;
-    reel_piece *piece = base->data;
-    *piece = (reel_piece){.next = s->tape->free_pieces[bucket], .bytes = bytes};
-    s->tape->free_pieces[bucket] = piece;
+    *piece = (reel_piece){.next = *first, .bytes = bytes};
+    *first = piece;
 }
 
-/* Whether the sweep made this base's memory and may do with it what it likes once no gradient waits in it. */
-static bool is_temporary(const reel_sweep *s, const reel_node *base)
+void reel_sweep_free(const reel_sweep *s, reel_node *base)
 {
-    return base->id >= s->first && base->op && !(base->flags & REEL_NODE_RECYCLED);
-}
-
-/* Whether this gradient is a sum or a contribution that nothing else reads or will read: its memory can be
- * added to, or used again. Without `final`, a later gradient of this gradient may want the value. */
-static inline bool is_private(const reel_sweep *s, const reel_node *node, uint32_t waiting)
-{
-    const reel_node *base = node->base;
-    bool whole = node == base || node->op->flags & REEL_OP_IN_SWEEP;
-    return whole && base->pins == waiting && !(node->flags & REEL_NODE_USED) && is_temporary(s, base) &&
-           (s->final || base->op->flags & REEL_OUTPUT_UNREAD);
-}
-
-/* What nothing waits in any more is free again where it was private, and in a final sweep in any case. */
-static inline void sweep_unpin(const reel_sweep *s, reel_node *base, bool was_private)
-{
-    if (--base->pins == 0 && (was_private || (s->final && is_temporary(s, base))))
+    if (s->final && reel_sweep_made(s, base))
         recycle(s, base);
 }
 
-void reel_sweep_unpin(const reel_sweep *s, reel_node *base)
+/* A gradient waits in a base's memory no more, which is free where it was private. */
+static void sweep_unpin(const reel_sweep *s, reel_node *base, bool was_private)
 {
-    sweep_unpin(s, base, false);
+    if (--base->pins > 0)
+        return;
+    if (was_private)
+        recycle(s, base);
+    else
+        reel_sweep_free(s, base);
 }
 
 /* a + b, in a's memory where that is private. NULL after an error. */
@@ -88,7 +68,7 @@ static inline reel_node *sweep_sum(const reel_sweep *s, reel_node *a, reel_node 
 bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added)
 {
     reel_node *old = target->gradient;
-    bool into_old = is_private(s, old, 1), spare = !(into_old && s->final) && is_private(s, added, 1);
+    bool into_old = reel_sweep_private(s, old), spare = !(into_old && s->final) && reel_sweep_private(s, added);
     bool into_added = spare && !into_old;
     reel_node *sum = sweep_sum(s, into_added ? added : old, into_added ? old : added, into_old || spare);
     if (!sum)
@@ -102,20 +82,11 @@ bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added)
     return true;
 }
 
-bool reel_sweep_add_product(const reel_sweep *s, reel_node *target, reel_node *a, reel_node *b)
-{
-    reel_node *old = target->gradient;
-    reel_node *sum = s->final && old && is_private(s, old, 1) ? reel_record_sum_with_product(s->tape, old, a, b) : NULL;
-    if (sum)
-        target->gradient = sum;
-    return sum;
-}
-
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from)
 {
     for (uint32_t id = recorded_from; s->final && id < s->tape->nodes; id++) {
         reel_node *node = reel_node_at(s->tape, id);
-        if (node->base == node && node->pins == 0 && is_temporary(s, node))
+        if (node->base == node && node->pins == 0 && reel_sweep_made(s, node))
             recycle(s, node);
     }
 }

@@ -12,33 +12,37 @@
  * through it. */
 static inline bool plain_is_known(const reel_tape *tape, const reel_node *call)
 {
-    const reel_op *op = call->op;
-    return call->kernel && (op == &reel_op_mul || op == &reel_op_add || op == &reel_op_accumulate) &&
-           reel_on_path(tape, call) && call->gradient && !(call->flags & REEL_NODE_FINAL) &&
-           call->executed >= tape->leaf_written;
+    return call->kernel && call->op->flags & (REEL_OP_SUM | REEL_OP_PRODUCT) && reel_on_path(tape, call) &&
+           call->gradient && !(call->flags & REEL_NODE_FINAL) && call->executed >= tape->leaf_written;
 }
 
-/* NULL after an error. */
-static inline reel_node *plain_product(reel_tape *tape, const reel_node *a, const reel_node *b)
+/* What a call adds to a gradient, in the gradient's own memory: dy, or dy times the other operand. NULL where that
+ * cannot be: the memory must be private, and nobody will ask for a gradient of a sum with a product. */
+static inline reel_node *plain_sum(const reel_sweep *s, reel_node *gradient, reel_node *dy, reel_node *other,
+                                   bool product)
 {
-    return reel_node_of(tape, reel_mul_at(tape->inherit_file, tape->inherit_line, reel_handle_to(tape, a),
-                                          reel_handle_to(tape, b)));
+    if ((product && !s->final) || !reel_sweep_private(s, gradient))
+        return NULL;
+    return product ? reel_record_sum_with_product(s->tape, gradient, dy, other)
+                   : reel_record_sum(s->tape, gradient, dy);
 }
 
-/* What the call adds to the gradient of one operand: a contribution that waits; NULL where it has been added already,
- * or after an error. */
-static inline reel_node *plain_contribution(const reel_sweep *s, const reel_node *call, reel_node *operand,
-                                            reel_node *other)
+/* Adds to an operand's gradient what the call has for it. False after an error. */
+static inline __attribute__((always_inline))
+bool plain_add(const reel_sweep *s, const reel_node *call, reel_node *operand, reel_node *other)
 {
-    reel_node *dy = call->gradient, *added = dy;
-    if (call->op == &reel_op_mul) {
-        if (reel_sweep_add_product(s, operand, dy, other))
-            return NULL;
-        added = plain_product(s->tape, dy, other);
+    reel_node *dy = call->gradient, *old = operand->gradient;
+    bool product = call->op->flags & REEL_OP_PRODUCT;
+    reel_node *sum = old ? plain_sum(s, old, dy, other, product) : NULL;
+    if (sum) {
+        operand->gradient = sum;
+        return true;
     }
-    if (added)
-        added->base->pins++;
-    return added;
+    reel_node *added = product ? reel_record_product(s->tape, dy, other) : dy;
+    if (!added)
+        return false;
+    added->base->pins++;
+    return reel_sweep_take(s, operand, added);
 }
 
 static inline bool plain_pass(const reel_sweep *s, reel_tape *tape, const reel_node *call)
@@ -46,23 +50,25 @@ static inline bool plain_pass(const reel_sweep *s, reel_tape *tape, const reel_n
     reel_node *a = reel_node_at(tape, call->input.few[0]), *b = reel_node_at(tape, call->input.few[1]);
     tape->inherit_file = call->file;
     tape->inherit_line = call->line;
-    reel_node *da = reel_on_path(tape, a) ? plain_contribution(s, call, a, b) : NULL;
-    reel_node *db = reel_on_path(tape, b) ? plain_contribution(s, call, b, a) : NULL;
-    if ((da && !reel_sweep_take(s, a, da)) || (db && !reel_sweep_take(s, b, db)))
+    if ((reel_on_path(tape, a) && !plain_add(s, call, a, b)) || (reel_on_path(tape, b) && !plain_add(s, call, b, a)))
         return false;
     reel_sweep_passed(s, call, call->gradient);
-    return tape->error == REEL_FINE;
+    return true;
 }
 
-bool reel_sweep_plain(const reel_sweep *s, uint32_t *id)
+bool reel_sweep_plain(const reel_sweep *s, uint32_t *from)
 {
     reel_tape *tape = s->tape;
-    for (; *id >= s->lowest && !tape->watcher && !tape->gaps; --*id) {
-        const reel_node *call = reel_node_at(tape, *id);
+    if (tape->watcher || tape->gaps)
+        return true;
+    uint32_t id = *from, lowest = s->lowest;
+    for (; id >= lowest; id--) {
+        const reel_node *call = reel_node_at(tape, id);
         if (!plain_is_known(tape, call))
-            return true;
+            break;
         if (!plain_pass(s, tape, call))
             return false;
     }
+    *from = id;
     return true;
 }

@@ -10,7 +10,9 @@
 #include "core/text.h"
 #include "core/threads.h"
 
-enum { REEL_FEW_INPUTS = 4, REEL_CHUNK_NODES = 512, REEL_BUCKETS = 48, REEL_ERROR_BYTES = 1024 };
+#include <string.h>
+
+enum { REEL_FEW_INPUTS = 4, REEL_CHUNK_NODES = 512, REEL_BUCKETS = 64, REEL_ERROR_BYTES = 1024 };
 
 enum reel_node_flags {
     REEL_NODE_VARIABLE = 1 << 0,                    /* a variable reaches it                       */
@@ -26,8 +28,12 @@ enum reel_node_flags {
     REEL_NODE_SUM      = 1 << 10                    /* a plain call that writes its first operand  */
 };
 
-/* An op of the sweep's own, which writes a temporary rather than a leaf; beside enum reel_op_flags. */
-enum { REEL_OP_IN_SWEEP = 1 << 16 };
+/* What the sweep knows of an op, beside enum reel_op_flags. */
+enum {
+    REEL_OP_IN_SWEEP = 1 << 16,                     /* its own, which writes a temporary rather than a leaf */
+    REEL_OP_SUM      = 1 << 17,                     /* plain: a + b                                */
+    REEL_OP_PRODUCT  = 1 << 18                      /* plain: a b                                  */
+};
 
 /* What only leaves have. */
 typedef struct reel_leaf {
@@ -49,29 +55,35 @@ typedef struct reel_node {
         void   *data;                               /* the first element; but of a view of wrapped */
         int64_t offset;                             /* ... memory how many bytes behind the base's it is */
     };
-    int64_t     count;                              /* elements                                    */
     const void *attributes;                         /* of a leaf: its reel_leaf                    */
     uint64_t    executed;                           /* the time when it was computed               */
     uint16_t    flags;
-    uint8_t     dtype, size;                        /* size: bytes of one element                  */
-    uint8_t     rank, output, outputs;
-    uint32_t    id, generation;
+    uint8_t     output, outputs;
+    int32_t     line;
+    int64_t     count;                              /* elements                                    */
+    uint8_t     dtype, size, rank, unused;          /* size: bytes of one element                  */
+    uint32_t    joined;                             /* the later call that can compute this one, too (joint.c) */
+    const int64_t *shape, *strides;
     uint32_t    sweep;                              /* the last sweep whose paths it is on         */
     uint32_t    pins;                               /* in a sweep: gradients that wait in this base's memory */
     uint32_t    reader;                             /* the last search that marked this base       */
     uint32_t    inputs;
-    int32_t     line;
-    uint32_t    joined;                             /* the later call that can compute this one, too (joint.c) */
+    union {
+        struct {
+            uint32_t id, generation;
+        };
+        uint64_t number;                            /* both, as in a handle                        */
+    };
     struct reel_node *base;
     struct reel_node *gradient;                     /* in a sweep: the sum of what has arrived     */
+    const char *name;
     union {
         uint32_t        few[REEL_FEW_INPUTS];
         const uint32_t *many;
     } input;
     const reel_op *op;                              /* NULL: a leaf or a note                      */
-    const int64_t *shape, *strides;
-    const char    *name, *file;
-    uint64_t       written;                         /* the time when a base's memory was last written */
+    uint64_t    written;                            /* the time when a base's memory was last written */
+    const char *file;
 } reel_node;
 
 /* Memory that a sweep is done with, in lists by size: 2^n bytes or more, but less than twice as many. A piece must
@@ -80,6 +92,11 @@ typedef struct reel_piece {
     struct reel_piece *next;
     size_t             bytes;
 } reel_piece;
+
+static inline size_t reel_piece_bytes(size_t bytes)
+{
+    return bytes > sizeof(reel_piece) ? bytes : sizeof(reel_piece);
+}
 
 /* The list of pieces of so many bytes. */
 static inline int reel_piece_bucket(size_t bytes)
@@ -97,11 +114,16 @@ struct reel_tape {
 
     reel_node **chunk;                              /* nodes, REEL_CHUNK_NODES to a chunk          */
     uint32_t    chunks, chunk_room;
-    uint32_t    generation;
     uint64_t    clock;                              /* writes so far                               */
     uint64_t    leaf_written;                       /* the time of the last one to a leaf          */
 
-    uint32_t    nodes;                              /* the next node; node 0 stands for none       */
+    union {
+        struct {
+            uint32_t nodes;                         /* the next node; node 0 stands for none,      */
+            uint32_t generation;                    /* ... and its generation                      */
+        };
+        uint64_t number;                            /* both                                        */
+    };
     bool        sweeping;                           /* inside reel_gradient();                     */
     uint16_t    final;                              /* ... and what its nodes are: REEL_NODE_FINAL, or 0 */
     uint32_t    sweep;                              /* their count                                 */
@@ -174,13 +196,36 @@ static inline void *reel_node_data(const reel_node *node)
     return start ? start + node->offset : NULL;
 }
 
+/* Whether a handle is that of a node with the same id. */
+static inline bool reel_is_handle_of(const reel_node *node, reel_tensor x)
+{
+    uint64_t number;
+    memcpy(&number, &x.node, sizeof number);
+    return node->number == number;
+}
+
+/* The next node is on the tape. Both halves of the number are written, since a CPU waits where it reads both just after
+ * only one was written. */
+static inline void reel_tape_count_node(reel_tape *tape)
+{
+    tape->number += (reel_node){.id = 1}.number;
+}
+
+/* A node is to be of another's dtype and shape. What stands side by side is copied at once. */
+static inline void reel_node_take_form(reel_node *node, const reel_node *other)
+{
+    node->count = other->count;
+    memcpy(&node->dtype, &other->dtype, 4);
+    memcpy(&node->shape, &other->shape, sizeof node->shape + sizeof node->strides);
+}
+
 /* The node of a handle that is on the tape still, else NULL. */
 static inline reel_node *reel_node_of(const reel_tape *tape, reel_tensor x)
 {
     if (x.tape != tape || x.node == 0 || x.node >= tape->nodes)
         return NULL;
     reel_node *node = reel_node_at(tape, x.node);
-    return node->generation == x.generation ? node : NULL;
+    return reel_is_handle_of(node, x) ? node : NULL;
 }
 
 static inline bool reel_on_tape(const reel_tape *tape, reel_tensor x)
@@ -188,11 +233,16 @@ static inline bool reel_on_tape(const reel_tape *tape, reel_tensor x)
     return reel_node_of(tape, x) != NULL;
 }
 
+/* Whether there is room for the next node already. */
+static inline bool reel_node_is_at_hand(const reel_tape *tape)
+{
+    return tape->nodes / REEL_CHUNK_NODES < tape->chunks;
+}
+
 /* The place of the next node, with what was there before; NULL where memory is short. */
 static inline reel_node *reel_node_room(reel_tape *tape)
 {
-    bool room = tape->nodes / REEL_CHUNK_NODES < tape->chunks || reel_nodes_grow(tape);
-    return room ? reel_node_at(tape, tape->nodes) : NULL;
+    return reel_node_is_at_hand(tape) || reel_nodes_grow(tape) ? reel_node_at(tape, tape->nodes) : NULL;
 }
 
 /* The node of a handle whose value can be read, else NULL. */
@@ -280,16 +330,29 @@ bool reel_tape_write(reel_tape *tape, int file, const char *text, size_t bytes);
 /* sweep_memory.c: memory for a value recorded inside a sweep, of at least `bytes`. */
 void *reel_sweep_get(reel_tape *tape, size_t bytes);
 
-/* Memory for a value that is recorded. Any piece of the first list has room for a scalar. */
+/* Memory for a value that is recorded; false where none is at hand, ... In a sweep the first piece of its list
+ * serves. */
+static inline bool reel_value_at_hand(reel_tape *tape, size_t bytes, void **data)
+{
+    if (tape->sweeping) {
+        bytes = reel_piece_bytes(bytes);
+        reel_piece **first = &tape->free_pieces[reel_piece_bucket(bytes)], *piece = *first;
+        if (piece) {
+            *first = piece->bytes < bytes ? piece : piece->next;
+            *data = piece;
+            return piece->bytes >= bytes;
+        }
+    }
+    return reel_arena_at_hand(&tape->arena, bytes, data);
+}
+
+/* ... and NULL where memory is short. */
 static inline void *reel_value_room(reel_tape *tape, size_t bytes)
 {
-    if (!tape->sweeping)
-        return reel_arena_get(&tape->arena, bytes);
-    reel_piece **first = &tape->free_pieces[reel_piece_bucket(sizeof(reel_piece))], *piece = *first;
-    if (!piece || bytes > sizeof *piece)
-        return reel_sweep_get(tape, bytes);
-    *first = piece->next;
-    return piece;
+    void *data;
+    if (reel_value_at_hand(tape, bytes, &data))
+        return data;
+    return tape->sweeping ? reel_sweep_get(tape, bytes) : reel_arena_get_more(&tape->arena, bytes);
 }
 
 /* leaves.c */

@@ -88,6 +88,12 @@ static char *block_start(reel_block *block)
     return (char *)(block + 1);
 }
 
+/* A block is used up to here, so that the arena always stands at a multiple of 8 inside it. */
+static uintptr_t block_end(reel_block *block)
+{
+    return (uintptr_t)block_start(block) + (block->size & ~(size_t)7);
+}
+
 /* Blocks grow with what the tape holds, so that a large tape is a few dozen blocks. */
 static size_t arena_block_size(const reel_arena *arena, size_t bytes)
 {
@@ -113,7 +119,7 @@ static void arena_stand(reel_arena *arena, reel_block *block, size_t used)
     arena->current = block;
     arena->at = block ? (uintptr_t)block_start(block) + used : 0;
     bool short_way = block && !arena->each_request && !ARENA_RED_ZONE;
-    arena->limit = short_way ? (uintptr_t)block_start(block) + block->size : 0;
+    arena->limit = short_way ? block_end(block) : 0;
 }
 
 static void arena_enter(reel_arena *arena, reel_block *block)
@@ -146,11 +152,10 @@ static void *arena_carve(reel_arena *arena, size_t bytes, size_t align)
 {
     if (!arena->current)
         return NULL;
-    uintptr_t at = (arena->at + align - 1) & ~(uintptr_t)(align - 1);
-    uintptr_t end = (uintptr_t)block_start(arena->current) + arena->current->size;
+    uintptr_t at = (arena->at + align - 1) & ~(uintptr_t)(align - 1), end = block_end(arena->current);
     if (at > end || bytes + ARENA_RED_ZONE > end - at)
         return NULL;
-    arena->at = at + bytes + ARENA_RED_ZONE;
+    arena->at = reel_arena_behind(at, bytes + ARENA_RED_ZONE);
     ARENA_OPEN((void *)at, bytes);
     return (void *)at;
 }

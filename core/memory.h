@@ -30,7 +30,7 @@ typedef struct reel_block {
 typedef struct reel_arena {
     reel_memory *memory;
     reel_block  *first, *current;
-    uintptr_t    at;                                /* the first free byte of the current block    */
+    uintptr_t    at;                                /* where the current block is free, a multiple of 8 */
     uintptr_t    limit;                             /* how far the short way may go                */
     bool         each_request;                      /* a block for each request                    */
 } reel_arena;
@@ -44,15 +44,31 @@ static inline uintptr_t reel_arena_alignment(size_t bytes)
     return bytes <= 8 ? 8 : bytes < 64 ? 16 : 64;
 }
 
-/* NULL on failure. Not cleared. The short way is closed, with a limit of 0, where each piece needs a block or a red
- * zone. */
+/* The place behind a piece, where the next of them can lie. */
+static inline uintptr_t reel_arena_behind(uintptr_t at, size_t bytes)
+{
+    return (at + bytes + 7) & ~(uintptr_t)7;
+}
+
+/* The short way; false where the current block has no room. It is closed, with a limit of 0, where each piece needs a
+ * block or a red zone. */
+static inline bool reel_arena_at_hand(reel_arena *arena, size_t bytes, void **piece)
+{
+    uintptr_t at = arena->at;
+    if (bytes > 8)
+        at = ((at - 1) | (reel_arena_alignment(bytes) - 1)) + 1;
+    if (at >= arena->limit || bytes > arena->limit - at)
+        return false;
+    arena->at = reel_arena_behind(at, bytes);
+    *piece = (void *)at;
+    return true;
+}
+
+/* NULL on failure. Not cleared. */
 static inline void *reel_arena_get(reel_arena *arena, size_t bytes)
 {
-    uintptr_t align = reel_arena_alignment(bytes), at = (arena->at + align - 1) & ~(align - 1);
-    if (at >= arena->limit || bytes > arena->limit - at)
-        return reel_arena_get_more(arena, bytes);
-    arena->at = at + bytes;
-    return (void *)at;
+    void *piece;
+    return reel_arena_at_hand(arena, bytes, &piece) ? piece : reel_arena_get_more(arena, bytes);
 }
 
 size_t reel_arena_used(const reel_arena *arena);    /* of the current block                        */
