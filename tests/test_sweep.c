@@ -10,11 +10,15 @@
 
 /* ---- Sums and products ----------------------------------------------------------------------------- */
 
-/* The sweep passes plain sums and products without calling their VJPs, but calls them if somebody looks on. Both ways
- * must come to the same bits, and record the same, but for products that a final sweep adds at once. Random programs are
- * swept both ways: they are rich in sums and products, of one operand with itself, too, and have other ops and operands
- * that are stretched among them. */
-enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_BYTES = 6 * sizeof(double), SWEEP_PROGRAMS = 150 };
+/* The sweep passes plain sums and products without calling their VJPs, but calls them if somebody looks on; and where
+ * memory is at hand, they are recorded by a shorter way. All ways must come to the same bits, and record the same, but for
+ * products that a final sweep adds at once. Random programs are swept each way: they are rich in sums and products, of one
+ * operand with itself, too, and have other ops and operands that are stretched among them. Nodes come in chunks, and
+ * each program gets into the second one at another place. */
+enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_BYTES = 6 * sizeof(double), SWEEP_PROGRAMS = 300, SWEEP_CHUNK = 512,
+       SWEEP_NODES = 90 };
+
+enum sweep_way { SWEEP_ALONE, SWEEP_WATCHED, SWEEP_EACH_REQUEST };
 
 /* What came of a gradient, and of its own gradient, or, where it was final, of a replay. */
 typedef struct sweep_result {
@@ -53,12 +57,13 @@ static reel_tensor sweep_step(reel_tensor a, reel_tensor b, uint64_t choice)
     }
 }
 
-/* The program's leaves, and values that are computed from them, the last of them in whole [2,3]. */
+/* The program's leaves, and values that are computed from them, the last of them in whole: [2,3], or [6], or []. */
 static void sweep_program(reel_tape *tape, uint64_t seed, reel_dtype dtype,
                           reel_tensor value[SWEEP_LEAVES + SWEEP_STEPS])
 {
-    const reel_shape shape[SWEEP_LEAVES] = {
-        REEL_SHAPE(2, 3), seed % 3 ? REEL_SHAPE(2, 3) : REEL_SHAPE(3), seed % 4 ? REEL_SHAPE(2, 3) : REEL_SHAPE()};
+    const reel_shape whole = seed % 5 == 0 ? REEL_SHAPE(6) : seed % 5 == 1 ? REEL_SHAPE() : REEL_SHAPE(2, 3);
+    const reel_shape part = whole.rank == 2 ? REEL_SHAPE(3) : REEL_SHAPE();
+    const reel_shape shape[SWEEP_LEAVES] = {whole, seed % 3 ? whole : part, seed % 4 ? whole : REEL_SHAPE()};
     uint64_t state = seed;
     for (int i = 0; i < SWEEP_LEAVES; i++)
         value[i] = sweep_leaf(tape, dtype, shape[i], &state);
@@ -77,16 +82,18 @@ static void sweep_read(const reel_tensor gradient[SWEEP_LEAVES], unsigned char b
     }
 }
 
-static sweep_result sweep_run(uint64_t seed, bool watched, bool final)
+static sweep_result sweep_run(uint64_t seed, enum sweep_way way, bool final)
 {
     const reel_dtype dtypes[] = {REEL_F64, REEL_F32, REEL_F64, REEL_BF16};
     sweep_result result = {.nodes = 0};
-    reel_tape *tape = reel_tape_new();
+    reel_tape *tape = reel_tape_new_with(.each_request = way == SWEEP_EACH_REQUEST);
     reel_tensor value[SWEEP_LEAVES + SWEEP_STEPS], gradient[SWEEP_LEAVES];
+    for (uint64_t i = seed % SWEEP_NODES; i < SWEEP_CHUNK; i++)
+        reel_constant(tape, REEL_SHAPE(), REEL_F64_VALUES(0));
     const reel_mark from = reel_tape_mark(tape);
     sweep_program(tape, seed, dtypes[seed % 4], value);
     const reel_tensor y = value[SWEEP_LEAVES + SWEEP_STEPS - 1];
-    if (watched)
+    if (way == SWEEP_WATCHED)
         reel_watch(tape, sweep_look_on, &result.steps);
     ck_assert_msg(reel_gradient(y, reel_tensors_of(value, SWEEP_LEAVES), gradient, .final = final), "program %d: %s",
                   (int)seed, reel_error_message(tape));
@@ -106,8 +113,12 @@ static sweep_result sweep_run(uint64_t seed, bool watched, bool final)
 START_TEST(sweep_sums_and_products)
 {
     for (uint64_t seed = 1; seed <= SWEEP_PROGRAMS; seed++) {
-        const sweep_result alone = sweep_run(seed, false, _i), watched = sweep_run(seed, true, _i);
+        const sweep_result alone = sweep_run(seed, SWEEP_ALONE, _i), watched = sweep_run(seed, SWEEP_WATCHED, _i);
+        const sweep_result each = sweep_run(seed, SWEEP_EACH_REQUEST, _i);
         ck_assert_int_gt(watched.steps, 2);
+        ck_assert_msg(memcmp(alone.bytes, each.bytes, sizeof alone.bytes) == 0, "program %d", (int)seed);
+        ck_assert_msg(alone.nodes == each.nodes, "program %d: %d and %d nodes", (int)seed, (int)alone.nodes,
+                      (int)each.nodes);
         ck_assert_msg(memcmp(alone.bytes, watched.bytes, sizeof alone.bytes) == 0, "program %d", (int)seed);
         ck_assert_msg(_i ? alone.nodes <= watched.nodes : alone.nodes == watched.nodes, "program %d: %d and %d nodes",
                       (int)seed, (int)alone.nodes, (int)watched.nodes);
