@@ -13,22 +13,24 @@
 /* The sweep passes plain sums and products without calling their VJPs, but calls them if somebody looks on; and where
  * memory is at hand, they are recorded by a shorter way. All ways must come to the same bits, and record the same, but for
  * products that a final sweep adds at once. Random programs are swept each way: they are rich in sums and products, of one
- * operand with itself, too, and have other ops and operands that are stretched among them. Nodes come in chunks, and
+ * operand with itself, too, and have other ops and operands that are stretched among them, and the gradient into a value on the way is asked for, too. Nodes come in chunks, and
  * each program gets into the second one at another place. */
-enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_BYTES = 6 * sizeof(double), SWEEP_PROGRAMS = 300, SWEEP_CHUNK = 512,
+enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_XS = SWEEP_LEAVES + 1, SWEEP_BYTES = 6 * sizeof(double), SWEEP_PROGRAMS = 300, SWEEP_CHUNK = 512,
        SWEEP_NODES = 90 };
 
 enum sweep_way { SWEEP_ALONE, SWEEP_WATCHED, SWEEP_EACH_REQUEST };
 
 /* What came of a gradient, and of its own gradient, or, where it was final, of a replay. */
 typedef struct sweep_result {
-    unsigned char bytes[2][SWEEP_LEAVES][SWEEP_BYTES];
+    unsigned char bytes[2][SWEEP_XS][SWEEP_BYTES];
     uint64_t      nodes;
     int           steps;                            /* that were looked on at                      */
 } sweep_result;
 
+/* What a VJP recorded has the place of the call. */
 static bool sweep_look_on(void *steps, const reel_step *step)
 {
+    ck_assert_str_eq(step->file, __FILE__);
     *(int *)steps += step->added == NULL;
     return true;
 }
@@ -47,7 +49,7 @@ static reel_tensor sweep_leaf(reel_tape *tape, reel_dtype dtype, reel_shape shap
 static reel_tensor sweep_step(reel_tensor a, reel_tensor b, uint64_t choice)
 {
     switch (choice % 8) {
-    case 0: return reel_tanh(a);
+    case 0: return reel_mul(reel_tanh(a), reel_mean(b));
     case 1: return reel_sub(a, b);
     case 2: return reel_mul(a, a);
     case 3: return reel_add(a, a);
@@ -74,9 +76,9 @@ static void sweep_program(reel_tape *tape, uint64_t seed, reel_dtype dtype,
     }
 }
 
-static void sweep_read(const reel_tensor gradient[SWEEP_LEAVES], unsigned char bytes[SWEEP_LEAVES][SWEEP_BYTES])
+static void sweep_read(const reel_tensor gradient[SWEEP_XS], unsigned char bytes[SWEEP_XS][SWEEP_BYTES])
 {
-    for (int i = 0; i < SWEEP_LEAVES; i++) {
+    for (int i = 0; i < SWEEP_XS; i++) {
         const size_t size = reel_dtype_size(reel_dtype_of(gradient[i]));
         ck_assert(reel_read(gradient[i], bytes[i], (size_t)reel_count(gradient[i]) * size));
     }
@@ -87,22 +89,24 @@ static sweep_result sweep_run(uint64_t seed, enum sweep_way way, bool final)
     const reel_dtype dtypes[] = {REEL_F64, REEL_F32, REEL_F64, REEL_BF16};
     sweep_result result = {.nodes = 0};
     reel_tape *tape = reel_tape_new_with(.each_request = way == SWEEP_EACH_REQUEST);
-    reel_tensor value[SWEEP_LEAVES + SWEEP_STEPS], gradient[SWEEP_LEAVES];
+    reel_tensor value[SWEEP_LEAVES + SWEEP_STEPS], x[SWEEP_XS], gradient[SWEEP_XS];
     for (uint64_t i = seed % SWEEP_NODES; i < SWEEP_CHUNK; i++)
         reel_constant(tape, REEL_SHAPE(), REEL_F64_VALUES(0));
     const reel_mark from = reel_tape_mark(tape);
     sweep_program(tape, seed, dtypes[seed % 4], value);
     const reel_tensor y = value[SWEEP_LEAVES + SWEEP_STEPS - 1];
+    memcpy(x, value, sizeof x);
+    x[SWEEP_LEAVES] = value[SWEEP_LEAVES + seed % (SWEEP_STEPS - 1)];
     if (way == SWEEP_WATCHED)
         reel_watch(tape, sweep_look_on, &result.steps);
-    ck_assert_msg(reel_gradient(y, reel_tensors_of(value, SWEEP_LEAVES), gradient, .final = final), "program %d: %s",
+    ck_assert_msg(reel_gradient(y, reel_tensors_of(x, SWEEP_XS), gradient, .final = final), "program %d: %s",
                   (int)seed, reel_error_message(tape));
     sweep_read(gradient, result.bytes[0]);
     if (final) {
         ck_assert(reel_tape_replay(reel_tape_section(from, reel_tape_mark(tape))));
     } else {
         const reel_tensor total = reel_sum(reel_mul(gradient[0], value[0]));
-        ck_assert(reel_gradient(total, reel_tensors_of(value, SWEEP_LEAVES), gradient));
+        ck_assert(reel_gradient(total, reel_tensors_of(x, SWEEP_XS), gradient));
     }
     sweep_read(gradient, result.bytes[1]);
     result.nodes = reel_tape_statistics(tape).nodes;
@@ -137,6 +141,27 @@ START_TEST(sweep_final_is_final)
     ck_assert(reel_item(gradient) == 12);
     ck_assert(!reel_gradient(reel_mul(gradient, x), REEL_TENSORS(x), &second));
     ck_assert_msg(strstr(reel_error_message(tape), ".final = true"), "%s", reel_error_message(tape));
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* The gradient that a step of a final sweep began with, whose memory serves something else later. */
+static bool sweep_keep(void *kept, const reel_step *step)
+{
+    if (strcmp(step->op->name, "tanh") == 0)
+        *(reel_tensor *)kept = step->incoming[0];
+    return true;
+}
+
+START_TEST(sweep_recycled_is_refused)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 3)), gradient, kept = REEL_NONE;
+    reel_watch(tape, sweep_keep, &kept);
+    ck_assert(reel_gradient(reel_mul(reel_tanh(x), x), REEL_TENSORS(x), &gradient, .final = true));
+    ck_assert_ptr_eq(kept.tape, tape);
+    ck_assert_uint_eq((_i ? reel_mul(x, kept) : reel_add(kept, x)).node, 0);
+    ck_assert_msg(strstr(reel_error_message(tape), _i ? "mul" : "add"), "%s", reel_error_message(tape));
     reel_tape_free(tape);
 }
 END_TEST
@@ -290,6 +315,33 @@ START_TEST(sweep_no_other_shape_is_summed)
 }
 END_TEST
 
+/* A VJP that reads what it gives: dx = dy z, dz = dx^2. What is added to dx later must not be seen by those who ask for a
+ * gradient of dz. */
+static void sweep_rereading_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    dx[0] = reel_mul(dy[0], call->input[1]);
+    dx[1] = reel_mul(dx[0], dx[0]);
+}
+
+START_TEST(sweep_reread_contribution)
+{
+    const reel_op op = {
+        .size = sizeof(reel_op), .name = "rereading", .inputs = 2, .outputs = 1, .kernels = &sweep_times_kernels,
+        .vjp = sweep_rereading_vjp,
+    };
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 2)), gradient[2], second;
+    reel_tensor z = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 3)), product = reel_mul(x, x), y;
+    ck_assert(reel_apply(&op, REEL_TENSORS(x, z), NULL, &y, 1));
+    ck_assert(reel_gradient(reel_add(product, y), REEL_TENSORS(x, z), gradient));
+    ck_assert(reel_item(gradient[0]) == 7 && reel_item(gradient[1]) == 9);
+    ck_assert_msg(reel_gradient(gradient[1], REEL_TENSORS(z), &second), "%s", reel_error_message(tape));
+    ck_assert(reel_item(second) == 6);
+    reel_tape_free(tape);
+}
+END_TEST
+
 Suite *reel_suite_sweep(void)
 {
     Suite *suite = suite_create("sweep");
@@ -297,10 +349,12 @@ Suite *reel_suite_sweep(void)
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, sweep_sums_and_products, 0, 2);
     tcase_add_test(c, sweep_final_is_final);
+    tcase_add_loop_test(c, sweep_recycled_is_refused, 0, 2);
     tcase_add_test(c, sweep_final_in_f64);
     tcase_add_loop_test(c, sweep_gaps_stop_it, 0, 4);
     tcase_add_test(c, sweep_stretched_operands_are_summed);
     tcase_add_test(c, sweep_no_other_shape_is_summed);
+    tcase_add_test(c, sweep_reread_contribution);
     suite_add_tcase(suite, c);
     return suite;
 }
