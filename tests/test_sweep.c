@@ -11,12 +11,13 @@
 /* ---- Sums and products ----------------------------------------------------------------------------- */
 
 /* The sweep passes plain sums and products without calling their VJPs, but calls them if somebody looks on; and where
- * memory is at hand, they are recorded by a shorter way. All ways must come to the same bits, and record the same, but for
- * products that a final sweep adds at once. Random programs are swept each way: they are rich in sums and products, of one
- * operand with itself, too, and have other ops and operands that are stretched among them, and the gradient into a value on the way is asked for, too. Nodes come in chunks, and
- * each program gets into the second one at another place. */
-enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_XS = SWEEP_LEAVES + 1, SWEEP_BYTES = 6 * sizeof(double), SWEEP_PROGRAMS = 300, SWEEP_CHUNK = 512,
-       SWEEP_NODES = 90 };
+ * memory is at hand, they are recorded by a shorter way. All ways must come to the same bits, and record the same, but
+ * for products that a final sweep adds at once. Random programs are swept each way: they are rich in sums and products,
+ * of one operand with itself, too, and have other ops and operands that are stretched among them. The gradient into a
+ * value on the way is asked for, too. Nodes come in chunks, and each program gets into the second one at another
+ * place. */
+enum { SWEEP_LEAVES = 3, SWEEP_STEPS = 16, SWEEP_XS = SWEEP_LEAVES + 1, SWEEP_BYTES = 6 * sizeof(double),
+       SWEEP_PROGRAMS = 300, SWEEP_CHUNK = 512, SWEEP_NODES = 90 };
 
 enum sweep_way { SWEEP_ALONE, SWEEP_WATCHED, SWEEP_EACH_REQUEST };
 
@@ -315,8 +316,23 @@ START_TEST(sweep_no_other_shape_is_summed)
 }
 END_TEST
 
-/* A VJP that reads what it gives: dx = dy z, dz = dx^2. What is added to dx later must not be seen by those who ask for a
- * gradient of dz. */
+/* The first contribution to x is one number seen as three, to which nothing can be added in its place:
+ * d(sum x^2 + 5 sum x) = 2 x + 5. */
+START_TEST(sweep_stretched_contribution)
+{
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(3), REEL_F64_VALUES(1, 2, 3)), gradient;
+    reel_tensor five = reel_constant(tape, REEL_SHAPE(), REEL_F64_VALUES(5)), squares = reel_sum(reel_mul(x, x));
+    double got[3];
+    ck_assert(reel_gradient(reel_add(squares, reel_mul(reel_sum(x), five)), REEL_TENSORS(x), &gradient, .final = _i));
+    ck_assert(reel_read_f64(gradient, got, 3));
+    ck_assert(got[0] == 7 && got[1] == 9 && got[2] == 11);
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* A VJP that reads what it gives: dx = dy z, dz = dx^2. What is added to dx later must not be seen by those who ask for
+ * a gradient of dz. */
 static void sweep_rereading_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
 {
     (void)wanted;
@@ -354,6 +370,7 @@ Suite *reel_suite_sweep(void)
     tcase_add_loop_test(c, sweep_gaps_stop_it, 0, 4);
     tcase_add_test(c, sweep_stretched_operands_are_summed);
     tcase_add_test(c, sweep_no_other_shape_is_summed);
+    tcase_add_loop_test(c, sweep_stretched_contribution, 0, 2);
     tcase_add_test(c, sweep_reread_contribution);
     suite_add_tcase(suite, c);
     return suite;
