@@ -1,8 +1,8 @@
 /* Plain calls: an elementwise op on contiguous operands of one shape, in a dtype that its kernel knows, on
  * one thread. That is most calls and nearly all scalar ones. They need no shape rule and no stride, so there
  * is a short way to record them and a shorter one to run them again: the node knows the kernel and the
- * addresses. For calls of two operands, of which scalar programs are made, there is a shorter way to record, too,
- * which is kept so short by leaving everything that is not at hand to the other. */
+ * addresses. Scalar programs are made of calls of two operands, and their gradients of sums, too: for these there is
+ * a quick way to record, which is kept quick by leaving everything that is not at hand to the other. */
 #include "autograd/plain.h"
 #include "autograd/arithmetic.h"
 #include "autograd/apply.h"
@@ -35,23 +35,32 @@ static inline bool plain_inputs(const reel_tape *tape, const reel_op *op, reel_n
     return op->kernels->of[in[0]->dtype] && plain_alone(tape, in[0]);
 }
 
-/* Fills in the node at the tape's end for a plain call, but for its memory, its attributes, its time and its place.
- * Every field is set by itself, which is shorter than clearing them all before. */
-PLAIN_INLINE void plain_node(reel_tape *tape, reel_node *node, const reel_op *op, reel_node *const in[], size_t inputs,
-                             unsigned flags)
+/* Returns the operand's flags. */
+static inline unsigned plain_operand(reel_node *node, size_t i, reel_node *in)
 {
-    unsigned variable = 0;
-#pragma GCC unroll 3
-    for (size_t i = 0; i < inputs; i++) {
-        node->input.few[i] = in[i]->id;
-        node->operand[i] = in[i]->data;
-        variable |= in[i]->flags & REEL_NODE_VARIABLE;
-        in[i]->flags |= REEL_NODE_USED;
-    }
-    if (!(flags & REEL_NODE_SUM) && op->flags & REEL_NO_GRADIENT)
+    unsigned flags = in->flags;
+    node->input.few[i] = in->id;
+    node->operand[i] = in->data;
+    in->flags |= REEL_NODE_USED;
+    return flags;
+}
+
+/* Fills in the node at the tape's end for a plain call, but for its memory, its attributes, its time and its place.
+ * Every field is set by itself, which is shorter than clearing them all before. Returns whether an operand is in
+ * wrapped memory, so that its address is not known. */
+PLAIN_INLINE bool plain_node(reel_tape *tape, reel_node *node, const reel_op *op, reel_node *const in[], size_t inputs,
+                             unsigned sum)
+{
+    unsigned any = plain_operand(node, 0, in[0]);
+    if (inputs > 1)
+        any |= plain_operand(node, 1, in[1]);
+    if (inputs > 2)
+        any |= plain_operand(node, 2, in[2]);
+    unsigned variable = any & REEL_NODE_VARIABLE;
+    if (!sum && op->flags & REEL_NO_GRADIENT)       /* which no sum has                            */
         variable = 0;
     node->kernel = op->kernels->of[in[0]->dtype];
-    node->flags = (uint16_t)(PLAIN_GOOD | flags | variable | tape->final);
+    node->flags = (uint16_t)(PLAIN_GOOD | REEL_NODE_FIXED | sum | variable | tape->final);
     node->output = 0;
     node->outputs = 1;
     reel_node_take_form(node, in[0]);
@@ -62,35 +71,43 @@ PLAIN_INLINE void plain_node(reel_tape *tape, reel_node *node, const reel_op *op
     node->name = NULL;
     node->op = op;
     node->written = 0;
+    return any & REEL_NODE_WRAPPED;
 }
 
-/* ---- The shorter way ---------------------------------------------------------------------------------------- */
+/* Runs a call whose operands may move. */
+static void plain_run_moving(reel_tape *tape, reel_node *node)
+{
+    node->flags &= (uint16_t)~REEL_NODE_FIXED;
+    reel_run_moving(tape, node);
+}
+
+/* ---- The quick way ------------------------------------------------------------------------------------------ */
 
 /* Whether two nodes are seen at a glance to be of one dtype and one shape. */
-PLAIN_INLINE bool short_alike(const reel_node *a, const reel_node *b)
+PLAIN_INLINE bool quick_alike(const reel_node *a, const reel_node *b)
 {
     return a->dtype == b->dtype &&
            (a->shape == b->shape || (a->rank == 1 && b->rank == 1 && a->count == b->count));
 }
 
-/* Whether all stands at known addresses; and is alike, as what is summed always is. */
-PLAIN_INLINE bool short_inputs(reel_node *const in[], size_t inputs, bool sum)
+/* Whether operands are good for the quick way. Of a sum they are known to be alike, and may be in wrapped memory. */
+PLAIN_INLINE bool quick_inputs(reel_node *const in[], size_t inputs, bool sum)
 {
-    const unsigned bad = REEL_NODE_RECYCLED | REEL_NODE_WRAPPED;
+    const unsigned bad = sum ? REEL_NODE_RECYCLED : REEL_NODE_RECYCLED | REEL_NODE_WRAPPED;
 #pragma GCC unroll 3
     for (size_t i = 0; i < inputs; i++)
-        if ((in[i]->flags & (PLAIN_GOOD | bad)) != PLAIN_GOOD || (!sum && !short_alike(in[i], in[0])))
+        if ((in[i]->flags & (PLAIN_GOOD | bad)) != PLAIN_GOOD || (!sum && !quick_alike(in[i], in[0])))
             return false;
     return true;
 }
 
 /* Records a plain call for which everything is at hand, so that it makes no call but the kernel's; a sum in the memory
  * of its first operand. NULL with nothing recorded where this way is closed. */
-PLAIN_INLINE reel_node *short_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs,
+PLAIN_INLINE reel_node *quick_call(REEL_PLACE, reel_tape *tape, const reel_op *op, reel_node *const in[], size_t inputs,
                                    bool sum)
 {
     reel_node *first = in[0];
-    if (!short_inputs(in, inputs, sum) || !op->kernels->of[first->dtype] || !plain_alone(tape, first) ||
+    if (!quick_inputs(in, inputs, sum) || !op->kernels->of[first->dtype] || !plain_alone(tape, first) ||
         !reel_node_is_at_hand(tape))
         return NULL;
     reel_node *node = reel_node_at(tape, tape->nodes);
@@ -99,14 +116,18 @@ PLAIN_INLINE reel_node *short_call(REEL_PLACE, reel_tape *tape, const reel_op *o
     void *data = first->data;
     if (!sum && !reel_value_at_hand(tape, reel_node_bytes(first), &data))
         return NULL;
-    plain_node(tape, node, op, in, inputs, REEL_NODE_FIXED | (sum ? REEL_NODE_SUM : 0));
+    bool moving = plain_node(tape, node, op, in, inputs, sum ? REEL_NODE_SUM : 0);
     node->base = sum ? first->base : node;
-    if (sum)
-        node->base->written = ++tape->clock;
     node->data = data;
     node->attributes = NULL;
-    node->executed = tape->clock;
     reel_tape_count_node(tape);
+    if (sum && moving) {
+        plain_run_moving(tape, node);
+        return node;
+    }
+    if (sum)
+        node->base->written = ++tape->clock;
+    node->executed = tape->clock;
     node->kernel(node->count, node->operand, node->data, NULL);
     return node;
 }
@@ -128,16 +149,16 @@ static inline reel_node *plain_call(REEL_PLACE, reel_tape *tape, const reel_op *
     const void *copy = data && op->attributes ? plain_attributes(tape, op, attributes) : NULL;
     if (!data || (op->attributes && !copy))
         return NULL;
-    unsigned wrapped = 0;
-    for (size_t i = 0; i < inputs; i++)
-        wrapped |= in[i]->flags & REEL_NODE_WRAPPED;
-    plain_node(tape, node, op, in, inputs, wrapped ? 0 : REEL_NODE_FIXED);
+    bool moving = plain_node(tape, node, op, in, inputs, 0);
     node->base = node;
     node->data = data;
     node->attributes = copy;
     node->file = file;
     node->line = line;
-    reel_run_plain(tape, node);
+    if (moving)
+        plain_run_moving(tape, node);
+    else
+        reel_run_fixed(tape, node);
     reel_tape_count_node(tape);
     return node;
 }
@@ -188,7 +209,7 @@ reel_tensor reel_apply_unary(REEL_PLACE, reel_tensor x, const reel_op *op)
     return apply_few(file, line, &x, 1, op);
 }
 
-/* Where the shorter way is closed. */
+/* Where the quick way is closed. */
 __attribute__((noinline))
 static reel_tensor apply_pair(REEL_PLACE, reel_tensor a, reel_tensor b, const reel_op *op)
 {
@@ -205,10 +226,10 @@ reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const re
         file = tape->inherit_file;
         line = tape->inherit_line;
     }
-    const reel_node *node = short_call(file, line, tape, op, (reel_node *[]){x, y}, 2, false);
+    const reel_node *node = quick_call(file, line, tape, op, (reel_node *[]){x, y}, 2, false);
     if (node)
         return reel_handle_to(tape, node);
-    a = reel_handle_to(tape, x);                    /* not kept in a register until here           */
+    a = reel_handle_to(tape, x);                    /* anew: so the quick way need not keep them   */
     b = reel_handle_to(tape, y);
     return apply_pair(file, line, a, b, op);
 }
@@ -225,13 +246,13 @@ static reel_node *product_again(reel_tape *tape, const reel_node *a, const reel_
 reel_node *reel_record_product(reel_tape *tape, reel_node *a, reel_node *b)
 {
     reel_node *in[] = {a, b};
-    reel_node *node = short_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_mul, in, 2, false);
+    reel_node *node = quick_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_mul, in, 2, false);
     return node ? node : product_again(tape, a, b);
 }
 
-/* Whether there is room for a node now where there was none before. */
+/* Makes room for nodes where there is none left. False where there was some, or memory is short. */
 __attribute__((noinline))
-static bool has_grown(reel_tape *tape)
+static bool grow_if_full(reel_tape *tape)
 {
     return !reel_node_is_at_hand(tape) && reel_nodes_grow(tape);
 }
@@ -239,15 +260,15 @@ static bool has_grown(reel_tape *tape)
 reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b)
 {
     reel_node *in[] = {a, b};
-    reel_node *sum = short_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_accumulate, in, 2, true);
-    return sum || !has_grown(tape) ? sum : reel_record_sum(tape, a, b);
+    reel_node *sum = quick_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_accumulate, in, 2, true);
+    return sum || !grow_if_full(tape) ? sum : reel_record_sum(tape, a, b);
 }
 
 reel_node *reel_record_sum_with_product(reel_tape *tape, reel_node *a, reel_node *b, reel_node *c)
 {
     reel_node *in[] = {a, b, c};
-    reel_node *sum = short_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_accumulate_product, in, 3, true);
-    return sum || !has_grown(tape) ? sum : reel_record_sum_with_product(tape, a, b, c);
+    reel_node *sum = quick_call(tape->inherit_file, tape->inherit_line, tape, &reel_op_accumulate_product, in, 3, true);
+    return sum || !grow_if_full(tape) ? sum : reel_record_sum_with_product(tape, a, b, c);
 }
 
 void reel_run_moving(reel_tape *tape, reel_node *node)

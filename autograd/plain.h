@@ -11,7 +11,8 @@ bool reel_apply_any(REEL_PLACE, const reel_op *op, reel_tensors inputs, const vo
 /* Inside a sweep: a b, NULL after an error; */
 reel_node *reel_record_product(reel_tape *tape, reel_node *a, reel_node *b);
 
-/* ... and a + b, alike, in a's memory (see arithmetic.h). NULL where that is not plain, or memory is short. */
+/* ... and a + b, alike, in a's memory, which is private (see arithmetic.h). NULL where that is not plain, or memory is
+ * short. */
 reel_node *reel_record_sum(reel_tape *tape, reel_node *a, reel_node *b);
 reel_node *reel_record_sum_with_product(reel_tape *tape, reel_node *a, reel_node *b, reel_node *c);  /* a + b c */
 

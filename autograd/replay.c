@@ -197,7 +197,7 @@ static bool replay_runs(const replay *run, uint32_t id)
 static bool replay_waits(const replay *run, uint32_t head)
 {
     const reel_node *node = reel_node_at(run->tape, head);
-    return node->joined && !node->kernel && !run->tape->gaps && replay_runs(run, node->joined) &&
+    return !node->kernel && node->joined && !run->tape->gaps && replay_runs(run, node->joined) &&
            reel_node_at(run->tape, node->joined)->generation == node->generation && reel_joint_wait(run->tape, head);
 }
 

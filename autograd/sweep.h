@@ -74,8 +74,8 @@ static inline bool reel_sweep_private(const reel_sweep *s, const reel_node *node
  * place. False after an error. */
 bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added);
 
-/* No gradient waits in a base's memory any more. */
-void reel_sweep_free(const reel_sweep *s, reel_node *base);
+/* In a final sweep: a base in whose memory no gradient waits any more has served. */
+void reel_sweep_recycle(const reel_sweep *s, reel_node *base);
 
 /* In a final sweep: of the temporaries recorded from here on, those in which no gradient waits have served. */
 void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from);
@@ -93,7 +93,7 @@ static inline bool reel_sweep_take(const reel_sweep *s, reel_node *target, reel_
 static inline void reel_sweep_passed(const reel_sweep *s, const reel_node *output, const reel_node *gradient)
 {
     if (!(output->flags & REEL_NODE_RESULT) && --gradient->base->pins == 0)
-        reel_sweep_free(s, gradient->base);
+        reel_sweep_recycle(s, gradient->base);
 }
 
 #endif

@@ -38,21 +38,25 @@ static void recycle(const reel_sweep *s, reel_node *base)
     *first = piece;
 }
 
-void reel_sweep_free(const reel_sweep *s, reel_node *base)
+void reel_sweep_recycle(const reel_sweep *s, reel_node *base)
 {
     if (s->final && reel_sweep_made(s, base))
         recycle(s, base);
 }
 
-/* A gradient waits in a base's memory no more, which is free where it was private. */
+/* A gradient waits in a base's memory no more. That is free again where it was private, and in a final sweep in any
+ * case. */
+__attribute__((noinline))
 static void sweep_unpin(const reel_sweep *s, reel_node *base, bool was_private)
 {
-    if (--base->pins > 0)
-        return;
-    if (was_private)
+    if (--base->pins == 0 && (was_private || (s->final && reel_sweep_made(s, base))))
         recycle(s, base);
-    else
-        reel_sweep_free(s, base);
+}
+
+__attribute__((noinline))
+static bool is_private(const reel_sweep *s, const reel_node *gradient)
+{
+    return reel_sweep_private(s, gradient);
 }
 
 /* a + b, in a's memory where that is private. NULL after an error. */
@@ -68,7 +72,7 @@ static inline reel_node *sweep_sum(const reel_sweep *s, reel_node *a, reel_node 
 bool reel_sweep_add(const reel_sweep *s, reel_node *target, reel_node *added)
 {
     reel_node *old = target->gradient;
-    bool into_old = reel_sweep_private(s, old), spare = !(into_old && s->final) && reel_sweep_private(s, added);
+    bool into_old = is_private(s, old), spare = !(into_old && s->final) && is_private(s, added);
     bool into_added = spare && !into_old;
     reel_node *sum = sweep_sum(s, into_added ? added : old, into_added ? old : added, into_old || spare);
     if (!sum)
@@ -86,7 +90,7 @@ void reel_sweep_reuse(const reel_sweep *s, uint32_t recorded_from)
 {
     for (uint32_t id = recorded_from; s->final && id < s->tape->nodes; id++) {
         reel_node *node = reel_node_at(s->tape, id);
-        if (node->base == node && node->pins == 0 && reel_sweep_made(s, node))
+        if (node->base == node && node->outputs && node->pins == 0 && reel_sweep_made(s, node))
             recycle(s, node);
     }
 }

@@ -12,47 +12,70 @@
  * through it. */
 static inline bool plain_is_known(const reel_tape *tape, const reel_node *call)
 {
-    return call->kernel && call->op->flags & (REEL_OP_SUM | REEL_OP_PRODUCT) && reel_on_path(tape, call) &&
-           call->gradient && !(call->flags & REEL_NODE_FINAL) && call->executed >= tape->leaf_written;
+    const reel_op *op = call->op;
+    return call->kernel && (op == &reel_op_mul || op == &reel_op_add || op == &reel_op_accumulate) &&
+           reel_on_path(tape, call) && call->gradient && !(call->flags & REEL_NODE_FINAL) &&
+           call->executed >= tape->leaf_written;
 }
 
-/* What a call adds to a gradient, in the gradient's own memory: dy, or dy times the other operand. NULL where that
- * cannot be: the memory must be private, and nobody will ask for a gradient of a sum with a product. */
-static inline reel_node *plain_sum(const reel_sweep *s, reel_node *gradient, reel_node *dy, reel_node *other,
-                                   bool product)
+/* What a product adds to the gradient of one operand, pinned. NULL after an error. */
+static inline reel_node *plain_product(const reel_sweep *s, reel_node *dy, reel_node *other)
 {
-    if ((product && !s->final) || !reel_sweep_private(s, gradient))
-        return NULL;
-    return product ? reel_record_sum_with_product(s->tape, gradient, dy, other)
-                   : reel_record_sum(s->tape, gradient, dy);
+    reel_node *product = reel_record_product(s->tape, dy, other);
+    if (product)
+        product->base->pins++;
+    return product;
 }
 
-/* Adds to an operand's gradient what the call has for it. False after an error. */
+/* Adds to an operand's gradient what a sum, or a product in a final sweep, has for it: in the gradient's own memory
+ * where that is private. False after an error. */
 static inline __attribute__((always_inline))
-bool plain_add(const reel_sweep *s, const reel_node *call, reel_node *operand, reel_node *other)
+bool plain_add(const reel_sweep *s, reel_node *dy, bool product, reel_node *operand, reel_node *other)
 {
-    reel_node *dy = call->gradient, *old = operand->gradient;
-    bool product = call->op->flags & REEL_OP_PRODUCT;
-    reel_node *sum = old ? plain_sum(s, old, dy, other, product) : NULL;
+    reel_node *old = operand->gradient, *sum = NULL;
+    if (old && reel_sweep_private(s, old))
+        sum = product ? reel_record_sum_with_product(s->tape, old, dy, other) : reel_record_sum(s->tape, old, dy);
     if (sum) {
         operand->gradient = sum;
         return true;
     }
-    reel_node *added = product ? reel_record_product(s->tape, dy, other) : dy;
-    if (!added)
-        return false;
-    added->base->pins++;
-    return reel_sweep_take(s, operand, added);
+    reel_node *added = dy;
+    if (product)
+        added = plain_product(s, dy, other);
+    else
+        dy->base->pins++;
+    return added && reel_sweep_take(s, operand, added);
+}
+
+/* A product where somebody may ask for a gradient of the gradient: both contributions are recorded before the first is
+ * added, as they are by way of its VJP, so that a next sweep adds in the same order. */
+static bool plain_both(const reel_sweep *s, reel_node *dy, reel_node *const operand[2])
+{
+    reel_node *added[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++)
+        if (reel_on_path(s->tape, operand[i]) && !(added[i] = plain_product(s, dy, operand[1 - i])))
+            return false;
+    for (int i = 0; i < 2; i++)
+        if (added[i] && !reel_sweep_take(s, operand[i], added[i]))
+            return false;
+    return true;
 }
 
 static inline bool plain_pass(const reel_sweep *s, reel_tape *tape, const reel_node *call)
 {
     reel_node *a = reel_node_at(tape, call->input.few[0]), *b = reel_node_at(tape, call->input.few[1]);
+    reel_node *dy = call->gradient;
+    const bool product = call->op == &reel_op_mul;
     tape->inherit_file = call->file;
     tape->inherit_line = call->line;
-    if ((reel_on_path(tape, a) && !plain_add(s, call, a, b)) || (reel_on_path(tape, b) && !plain_add(s, call, b, a)))
+    if (product && !s->final) {
+        if (!plain_both(s, dy, (reel_node *[]){a, b}))
+            return false;
+    } else if ((reel_on_path(tape, a) && !plain_add(s, dy, product, a, b)) ||
+               (reel_on_path(tape, b) && !plain_add(s, dy, product, b, a))) {
         return false;
-    reel_sweep_passed(s, call, call->gradient);
+    }
+    reel_sweep_passed(s, call, dy);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "core/threads.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { REEL_FEW_INPUTS = 4, REEL_CHUNK_NODES = 512, REEL_BUCKETS = 64, REEL_ERROR_BYTES = 1024 };
@@ -28,12 +29,8 @@ enum reel_node_flags {
     REEL_NODE_SUM      = 1 << 10                    /* a plain call that writes its first operand  */
 };
 
-/* What the sweep knows of an op, beside enum reel_op_flags. */
-enum {
-    REEL_OP_IN_SWEEP = 1 << 16,                     /* its own, which writes a temporary rather than a leaf */
-    REEL_OP_SUM      = 1 << 17,                     /* plain: a + b                                */
-    REEL_OP_PRODUCT  = 1 << 18                      /* plain: a b                                  */
-};
+/* An op of the sweep's own, which writes a temporary rather than a leaf; beside enum reel_op_flags. */
+enum { REEL_OP_IN_SWEEP = 1 << 16 };
 
 /* What only leaves have. */
 typedef struct reel_leaf {
@@ -47,7 +44,7 @@ typedef struct reel_leaf {
 /* One value on the tape. The outputs of one call stand side by side, and the first of them is its head; an
  * op without outputs has one node without a value. The node that has memory of its own is the base of
  * its views; time is counted in writes, so that a value read before a write is known to be old. What a replay
- * of plain calls needs comes first. */
+ * of plain calls needs stands together at the start. */
 typedef struct reel_node {
     reel_kernel kernel;                             /* of a plain call (see plain.c), else NULL     */
     const void *operand[REEL_KERNEL_INPUTS];        /* ... whose addresses are known               */
@@ -199,6 +196,7 @@ static inline void *reel_node_data(const reel_node *node)
 /* Whether a handle is that of a node with the same id. */
 static inline bool reel_is_handle_of(const reel_node *node, reel_tensor x)
 {
+    _Static_assert(offsetof(reel_tensor, generation) == offsetof(reel_tensor, node) + sizeof x.node, "side by side");
     uint64_t number;
     memcpy(&number, &x.node, sizeof number);
     return node->number == number;
@@ -214,9 +212,12 @@ static inline void reel_tape_count_node(reel_tape *tape)
 /* A node is to be of another's dtype and shape. What stands side by side is copied at once. */
 static inline void reel_node_take_form(reel_node *node, const reel_node *other)
 {
+    enum { LOOKS = offsetof(reel_node, unused) + 1 - offsetof(reel_node, dtype),
+           SIZES = offsetof(reel_node, strides) + sizeof node->strides - offsetof(reel_node, shape) };
+    _Static_assert(LOOKS == 4 && SIZES == 2 * sizeof node->shape, "side by side");
     node->count = other->count;
-    memcpy(&node->dtype, &other->dtype, 4);
-    memcpy(&node->shape, &other->shape, sizeof node->shape + sizeof node->strides);
+    memcpy((char *)node + offsetof(reel_node, dtype), (const char *)other + offsetof(reel_node, dtype), LOOKS);
+    memcpy((char *)node + offsetof(reel_node, shape), (const char *)other + offsetof(reel_node, shape), SIZES);
 }
 
 /* The node of a handle that is on the tape still, else NULL. */
@@ -330,17 +331,19 @@ bool reel_tape_write(reel_tape *tape, int file, const char *text, size_t bytes);
 /* sweep_memory.c: memory for a value recorded inside a sweep, of at least `bytes`. */
 void *reel_sweep_get(reel_tape *tape, size_t bytes);
 
-/* Memory for a value that is recorded; false where none is at hand, ... In a sweep the first piece of its list
- * serves. */
+/* Memory for a value that is recorded, if some is at hand: in a sweep the first piece of its list, where it has one,
+ * and else what the arena's block has left. False where it is not, ... */
 static inline bool reel_value_at_hand(reel_tape *tape, size_t bytes, void **data)
 {
     if (tape->sweeping) {
         bytes = reel_piece_bytes(bytes);
         reel_piece **first = &tape->free_pieces[reel_piece_bucket(bytes)], *piece = *first;
         if (piece) {
-            *first = piece->bytes < bytes ? piece : piece->next;
+            if (piece->bytes < bytes)
+                return false;
+            *first = piece->next;
             *data = piece;
-            return piece->bytes >= bytes;
+            return true;
         }
     }
     return reel_arena_at_hand(&tape->arena, bytes, data);

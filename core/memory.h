@@ -27,6 +27,8 @@ typedef struct reel_block {
     size_t             used;                        /* ... in use, where the arena has moved on    */
 } reel_block;
 
+_Static_assert(sizeof(reel_block) % 8 == 0, "what follows the header lies at a multiple of 8");
+
 typedef struct reel_arena {
     reel_memory *memory;
     reel_block  *first, *current;

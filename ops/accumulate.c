@@ -26,7 +26,7 @@ REEL_FLOAT_KERNELS(accumulate)
 
 const reel_op reel_op_accumulate = {
     .size = sizeof(reel_op), .name = "accumulate", .inputs = 2, .outputs = 1, .writes = accumulate_writes,
-    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD | REEL_OP_IN_SWEEP | REEL_OP_SUM,
+    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD | REEL_OP_IN_SWEEP,
     .kernels = &accumulate_kernels, .vjp = accumulate_vjp,
     .formula = "y = a + b in a's memory; da = dy, db = dy",
 };

@@ -8,7 +8,6 @@
  *     y = s x + t    dx = s dy
  *
  * Integers wrap around. */
-#include "autograd/tape.h"
 #include "ops/op.h"
 
 /* Wrapping arithmetic of an integer type, by way of the unsigned one. */
@@ -39,7 +38,7 @@ static const reel_sample add_samples[] = {REEL_BINARY_SAMPLES(-3, 3)};
 
 const reel_op reel_op_add = {
     .size = sizeof(reel_op), .name = "add", .inputs = 2, .outputs = 1,
-    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD | REEL_OP_SUM,
+    .flags = REEL_OUTPUT_UNREAD | REEL_INPUTS_UNREAD,
     .kernels = &add_kernels, .vjp = add_vjp,
     .formula = "y = a + b; da = dy, db = dy", REEL_TRUTH(add_reference), REEL_SAMPLES(add_samples),
 };
@@ -85,7 +84,7 @@ static const reel_sample mul_samples[] = {REEL_BINARY_SAMPLES(-3, 3)};
 
 const reel_op reel_op_mul = {
     .size = sizeof(reel_op), .name = "mul", .inputs = 2, .outputs = 1,
-    .flags = REEL_OUTPUT_UNREAD | REEL_OP_PRODUCT,
+    .flags = REEL_OUTPUT_UNREAD,
     .kernels = &mul_kernels, .vjp = mul_vjp,
     .formula = "y = a b; da = dy b, db = dy a", REEL_TRUTH(mul_reference), REEL_SAMPLES(mul_samples),
 };

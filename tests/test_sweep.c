@@ -106,7 +106,9 @@ static sweep_result sweep_run(uint64_t seed, enum sweep_way way, bool final)
     if (final) {
         ck_assert(reel_tape_replay(reel_tape_section(from, reel_tape_mark(tape))));
     } else {
-        const reel_tensor total = reel_sum(reel_mul(gradient[0], value[0]));
+        reel_tensor total = reel_sum(reel_mul(gradient[0], value[0]));
+        for (int i = 1; i < SWEEP_XS; i++)
+            total = reel_add(total, reel_sum(reel_mul(gradient[i], x[i])));
         ck_assert(reel_gradient(total, reel_tensors_of(x, SWEEP_XS), gradient));
     }
     sweep_read(gradient, result.bytes[1]);
@@ -316,6 +318,71 @@ START_TEST(sweep_no_other_shape_is_summed)
 }
 END_TEST
 
+/* An op that is Reel's own but for its VJP, dx = 10 dy z and nothing into z, has that VJP. */
+static void sweep_tenfold_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    dx[0] = reel_affine(reel_mul(dy[0], call->input[1]), 10, 0);
+}
+
+START_TEST(sweep_copied_op)
+{
+    size_t row = 0;
+    while (strcmp(reel_op_in_table(row)->name, _i ? "mul" : "add"))
+        row++;
+    reel_op op = *reel_op_in_table(row);
+    op.vjp = sweep_tenfold_vjp;
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 3)), gradient[2], y;
+    reel_tensor z = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 5));
+    ck_assert(reel_apply(&op, REEL_TENSORS(x, z), NULL, &y, 1));
+    ck_assert(reel_gradient(y, REEL_TENSORS(x, z), gradient));
+    ck_assert(reel_item(gradient[0]) == 50 && reel_item(gradient[1]) == 0);
+    reel_tape_free(tape);
+}
+END_TEST
+
+/* A VJP that records a call without a value, in whose memory a final sweep must not look for room. */
+static bool sweep_nothing_shape(reel_call *call, reel_output *out)
+{
+    (void)call;
+    (void)out;
+    return true;
+}
+
+static bool sweep_nothing_forward(const reel_call *call)
+{
+    (void)call;
+    return true;
+}
+
+static const reel_op sweep_nothing_op = {
+    .size = sizeof(reel_op), .name = "nothing", .inputs = 1, .outputs = 0, .shape = sweep_nothing_shape,
+    .forward = sweep_nothing_forward,
+};
+
+static void sweep_talkative_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
+{
+    (void)wanted;
+    reel_apply(&sweep_nothing_op, REEL_TENSORS(dy[0]), NULL, NULL, 0);
+    dx[0] = reel_mul(dy[0], call->input[1]);
+}
+
+START_TEST(sweep_call_without_value)
+{
+    const reel_op op = {
+        .size = sizeof(reel_op), .name = "talkative", .inputs = 2, .outputs = 1, .kernels = &sweep_times_kernels,
+        .vjp = sweep_talkative_vjp,
+    };
+    reel_tape *tape = reel_tape_new();
+    reel_tensor x = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 3)), gradient, y;
+    ck_assert(reel_apply(&op, REEL_TENSORS(x, x), NULL, &y, 1));
+    ck_assert_msg(reel_gradient(y, REEL_TENSORS(x), &gradient, .final = true), "%s", reel_error_message(tape));
+    ck_assert(reel_item(gradient) == 3);
+    reel_tape_free(tape);
+}
+END_TEST
+
 /* The first contribution to x is one number seen as three, to which nothing can be added in its place:
  * d(sum x^2 + 5 sum x) = 2 x + 5. */
 START_TEST(sweep_stretched_contribution)
@@ -370,6 +437,8 @@ Suite *reel_suite_sweep(void)
     tcase_add_loop_test(c, sweep_gaps_stop_it, 0, 4);
     tcase_add_test(c, sweep_stretched_operands_are_summed);
     tcase_add_test(c, sweep_no_other_shape_is_summed);
+    tcase_add_loop_test(c, sweep_copied_op, 0, 2);
+    tcase_add_test(c, sweep_call_without_value);
     tcase_add_loop_test(c, sweep_stretched_contribution, 0, 2);
     tcase_add_test(c, sweep_reread_contribution);
     suite_add_tcase(suite, c);
