@@ -398,6 +398,25 @@ START_TEST(sweep_stretched_contribution)
 }
 END_TEST
 
+/* Products with wrapped memory are added to a gradient at once, and again once that memory has moved:
+ * d(a b + a c) = b + c. */
+START_TEST(sweep_wrapped_operands)
+{
+    double first = 2, moved = 30;
+    reel_tape *tape = reel_tape_new();
+    reel_tensor a = reel_variable(tape, REEL_SHAPE(), reel_fill(REEL_F64, 1)), gradient;
+    reel_tensor b = reel_wrap(tape, .dtype = REEL_F64, .data = &first);
+    reel_tensor c = reel_wrap(tape, .dtype = REEL_F64, .data = &first);
+    const reel_mark from = reel_tape_mark(tape);
+    ck_assert(reel_gradient(reel_add(reel_mul(a, b), reel_mul(a, c)), REEL_TENSORS(a), &gradient, .final = true));
+    ck_assert(reel_item(gradient) == 4);
+    ck_assert(reel_point(b, &moved) && reel_point(c, &moved));
+    ck_assert(reel_tape_replay(reel_tape_section(from, reel_tape_mark(tape))));
+    ck_assert(reel_item(gradient) == 60);
+    reel_tape_free(tape);
+}
+END_TEST
+
 /* A VJP that reads what it gives: dx = dy z, dz = dx^2. What is added to dx later must not be seen by those who ask for
  * a gradient of dz. */
 static void sweep_rereading_vjp(const reel_call *call, const reel_tensor dy[], reel_tensor dx[], const bool wanted[])
@@ -440,6 +459,7 @@ Suite *reel_suite_sweep(void)
     tcase_add_loop_test(c, sweep_copied_op, 0, 2);
     tcase_add_test(c, sweep_call_without_value);
     tcase_add_loop_test(c, sweep_stretched_contribution, 0, 2);
+    tcase_add_test(c, sweep_wrapped_operands);
     tcase_add_test(c, sweep_reread_contribution);
     suite_add_tcase(suite, c);
     return suite;
