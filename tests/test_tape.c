@@ -1063,6 +1063,22 @@ START_TEST(tape_custom_op_with_many_inputs)
 }
 END_TEST
 
+/* Values do not overlap, and lie at multiples of what vectors of their size are loaded by. */
+START_TEST(tape_values_are_aligned)
+{
+    reel_tape *tape = reel_tape_new();
+    for (int i = 0; i < 200; i++) {
+        const int64_t count = 1 + i * 7 % 40;
+        reel_tensor x = reel_constant(tape, REEL_SHAPE(count), reel_fill(REEL_F32, 1)), y = reel_mul(x, x);
+        const uintptr_t first = (uintptr_t)reel_data(x), second = (uintptr_t)reel_data(y);
+        const uintptr_t bytes = (uintptr_t)count * sizeof(float), align = bytes <= 8 ? 8 : bytes < 64 ? 16 : 64;
+        ck_assert(first % align == 0 && second % align == 0);
+        ck_assert(first + bytes <= second || second + bytes <= first);
+    }
+    reel_tape_free(tape);
+}
+END_TEST
+
 
 /* ---- Memory, statistics, output ------------------------------------------------------------------ */
 
@@ -1207,6 +1223,7 @@ Suite *reel_suite_tape(void)
     tcase_add_test(c, tape_reaimed_leaves_reach_views);
     tcase_add_test(c, tape_reaimed_leaves_reach_elementwise_calls);
     tcase_add_test(c, tape_strided_memory);
+    tcase_add_test(c, tape_values_are_aligned);
     tcase_add_test(c, tape_statistics);
     tcase_add_test(c, tape_frees_everything_at_once);
     tcase_add_test(c, tape_seeds_make_random_leaves);
