@@ -267,6 +267,19 @@ START_TEST(look_views_and_updates)
 }
 END_TEST
 
+/* d(x 2 + x 3) = 3 + 2: the 3 lends its memory to the sum, and the 2 has no more use for its own. */
+START_TEST(look_lent_memory)
+{
+    reel_tensor x = reel_variable(look_tape, REEL_SHAPE(), reel_fill(REEL_F64, 1)), gradient;
+    reel_tensor two = reel_constant(look_tape, REEL_SHAPE(), reel_fill(REEL_F64, 2));
+    reel_tensor three = reel_constant(look_tape, REEL_SHAPE(), reel_fill(REEL_F64, 3));
+    reel_gradient(reel_add(reel_mul(x, two), reel_mul(x, three)), REEL_TENSORS(x), &gradient);
+    ck_assert(reel_item(gradient) == 5);
+    const char *at = strstr(look_at_tape(), "memory used again");
+    ck_assert(at && (at = strstr(at + 1, "memory used again")) && !strstr(at + 1, "memory used again"));
+}
+END_TEST
+
 static bool look_two_shape(reel_call *call, reel_output *out)
 {
     out[0].dtype = out[1].dtype = call->in->dtype;
@@ -694,6 +707,7 @@ Suite *reel_suite_look(void)
     tcase_add_test(c, look_table);
     tcase_add_test(c, look_values_in_few_words);
     tcase_add_test(c, look_views_and_updates);
+    tcase_add_test(c, look_lent_memory);
     tcase_add_test(c, look_outputs_are_numbered);
     tcase_add_test(c, look_gradients_are_known_until_rewound);
     tcase_add_test(c, look_pruned_sections_show_what_is_kept);

@@ -1063,6 +1063,9 @@ START_TEST(tape_custom_op_with_many_inputs)
 }
 END_TEST
 
+
+/* ---- Memory, statistics, output ------------------------------------------------------------------ */
+
 /* Values do not overlap, and lie at multiples of what vectors of their size are loaded by. */
 START_TEST(tape_values_are_aligned)
 {
@@ -1078,9 +1081,6 @@ START_TEST(tape_values_are_aligned)
     reel_tape_free(tape);
 }
 END_TEST
-
-
-/* ---- Memory, statistics, output ------------------------------------------------------------------ */
 
 START_TEST(tape_statistics)
 {
