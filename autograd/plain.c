@@ -236,6 +236,7 @@ reel_tensor reel_apply_binary(REEL_PLACE, reel_tensor a, reel_tensor b, const re
 
 /* ---- In a sweep ----------------------------------------------------------------------------------------------- */
 
+/* Where the quick way is closed. NULL after an error. */
 __attribute__((noinline))
 static reel_node *product_again(reel_tape *tape, const reel_node *a, const reel_node *b)
 {

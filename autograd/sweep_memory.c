@@ -53,6 +53,7 @@ static void sweep_unpin(const reel_sweep *s, reel_node *base, bool was_private)
         recycle(s, base);
 }
 
+/* Asked twice below, and not small. */
 __attribute__((noinline))
 static bool is_private(const reel_sweep *s, const reel_node *gradient)
 {
